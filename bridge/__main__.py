@@ -1,0 +1,114 @@
+"""`python -m bridge`: wiring, signals and the exit code."""
+
+import os
+import signal
+import sys
+import threading
+import time
+
+from confluent_kafka import Consumer, KafkaError, KafkaException
+
+import logs
+from bridge.config import Config, ConfigError, load
+from bridge.consumer import StoppedByKafkaError
+from bridge.forward import AbandonedError, Forwarder
+from bridge.health import Status, serve
+from bridge.publish import Publisher, open_stub
+from logs import fields, log
+
+# Cloud Run sends SIGKILL 10 s after SIGTERM: https://cloud.google.com/run/docs/container-contract
+ABANDON_AFTER_S = 8.0
+EXIT_AFTER_S = 9.5
+
+
+class Stop:
+    """Whether, and since when, the bridge has been told to stop."""
+
+    def __init__(self) -> None:
+        self._at: float | None = None
+
+    def request(self, *_: object) -> None:
+        """Stop soon; as a signal handler it only takes the time."""
+        if self._at is None:
+            self._at = time.monotonic()
+            # Closing the consumer can hang where the brokers do: leave all the same, before SIGKILL.
+            exit_anyway = threading.Timer(EXIT_AFTER_S, os._exit, (1,))
+            exit_anyway.daemon = True
+            exit_anyway.start()
+
+    def requested(self) -> bool:
+        """Return whether to finish the cycle and stop."""
+        return self._at is not None
+
+    def overdue(self) -> bool:
+        """Return whether to give the cycle up."""
+        return self._at is not None and time.monotonic() - self._at >= ABANDON_AFTER_S
+
+
+def run(config: Config, stop: Stop) -> int:
+    """Forward until told to stop; return the exit code."""
+    consumer = _open_consumer(config)
+    stub = open_stub()
+    status = Status(time.monotonic)
+    server = serve(status, config.health_port)
+    forwarder = Forwarder(
+        consumer,
+        Publisher(stub, config.pubsub_topic, config.env, stop.overdue),
+        Publisher(stub, config.dead_letter_topic, config.env, stop.overdue),
+        status,
+        max_records=config.max_records,
+        max_bytes=config.max_bytes,
+        stopping=stop.requested,
+        abandoned=stop.overdue,
+        clock=time.monotonic,
+    )
+    code = 0
+    try:
+        forwarder.subscribe(config.topics, config.start)
+        forwarder.run()
+    except AbandonedError:
+        log.warning(
+            "told to stop while Pub/Sub does not answer: the cycle is given up and will be read again"
+        )
+    except (StoppedByKafkaError, KafkaException) as error:
+        log.critical("stopped: %s", error)
+        code = 1
+    status.report(consumer)
+    consumer.close()  # commits what is stored, which is what Pub/Sub acknowledged
+    server.shutdown()
+    log.info("stopped", extra=fields(**status.counts()))
+    return code
+
+
+def _open_consumer(config: Config) -> Consumer:
+    def on_error(error: KafkaError) -> None:
+        log.warning("Kafka: %s", error.str())
+
+    try:
+        return Consumer({**config.kafka, "error_cb": on_error})
+    except KafkaException as error:
+        raise ConfigError(f"Kafka refuses a property: {error.args[0].str()}") from error
+
+
+def main() -> int:
+    """Read the settings and run; 2 when one of them is wrong."""
+    logs.set_up()
+    stop = Stop()
+    signal.signal(signal.SIGTERM, stop.request)
+    signal.signal(signal.SIGINT, stop.request)
+    try:
+        config = load(sys.argv[1:], os.environ)
+        log.info(
+            "bridge is starting",
+            extra=fields(
+                env=config.env, topics=config.topics, pubsub_topic=config.pubsub_topic, start=config.start
+            ),
+        )
+        return run(config, stop)
+    except ConfigError as error:
+        print(f"bridge: {error}", file=sys.stderr)  # noqa: T201 - one clear line for whoever starts it
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

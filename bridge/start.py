@@ -1,0 +1,65 @@
+"""Where a group starts: resolved and committed once, so that a quiet partition loses nothing later.
+
+The start policy is for a group without any commit. A partition that such a group does not know yet is
+a new one and starts at its beginning. From then on every partition has a commit, and a commit that has
+gone out of range is an error, never a silent jump (`auto.offset.reset=error`).
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from logs import fields, log
+
+TIMEOUT_S = 30.0
+
+
+def commit_start_positions(
+    consumer: Consumer,
+    assigned: Sequence[TopicPartition],
+    topics: Sequence[str],
+    policy: Literal["latest", "earliest"],
+) -> None:
+    """Commit a position for each assigned partition that has none; called before they are fetched.
+
+    A new group commits for all partitions of all topics, also those of other members: they would
+    otherwise take this member's commits for an old group's, and start at the beginning.
+
+    Raises:
+        KafkaException: the brokers did not answer or refused; nothing has been fetched.
+    """
+    missing = _uncommitted(consumer, assigned)
+    if not missing:
+        return
+    every = [
+        TopicPartition(topic, partition)
+        for topic in topics
+        for partition in consumer.list_topics(topic, timeout=TIMEOUT_S).topics[topic].partitions
+    ]
+    without = _uncommitted(consumer, every)
+    is_new_group = len(without) == len(every)
+    at_end = is_new_group and policy == "latest"
+    positions = []
+    for partition in without if is_new_group else missing:
+        low, high = consumer.get_watermark_offsets(partition, timeout=TIMEOUT_S)
+        positions.append(TopicPartition(partition.topic, partition.partition, high if at_end else low))
+    for committed in consumer.commit(offsets=positions, asynchronous=False):
+        if committed.error:
+            raise KafkaException(committed.error)
+    log.info(
+        "start positions committed",
+        extra=fields(
+            group="new" if is_new_group else "known",
+            start="latest" if at_end else "earliest",
+            positions={f"{p.topic}/{p.partition}": p.offset for p in positions},
+        ),
+    )
+
+
+def _uncommitted(consumer: Consumer, partitions: Sequence[TopicPartition]) -> list[TopicPartition]:
+    committed = consumer.committed(list(partitions), timeout=TIMEOUT_S)
+    for partition in committed:
+        if partition.error:
+            raise KafkaException(partition.error)
+    return [partition for partition in committed if partition.offset < 0]

@@ -1,0 +1,189 @@
+"""The wire contract between bridge and function: a Kafka record as a Pub/Sub message, and back.
+
+Two forms, one meaning (docs/envelope.md describes them for readers in other languages):
+
+* plain: data is the Kafka value, every header an attribute of its own name, the position in `kafka.*`;
+* bundle: data is a MessagePack array of whole records, `kafka.bundle` says how many.
+
+`pack` takes the plain form wherever it loses nothing, and otherwise a bundle of one.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+
+# https://cloud.google.com/pubsub/quotas#resource_limits
+MAX_ATTRIBUTES = 100
+MAX_ATTRIBUTE_NAME_BYTES = 256
+MAX_ATTRIBUTE_VALUE_BYTES = 1024
+
+TOPIC = "kafka.topic"
+PARTITION = "kafka.partition"
+OFFSET = "kafka.offset"
+TIMESTAMP = "kafka.timestamp"
+KEY = "kafka.key"
+BUNDLE = "kafka.bundle"
+ENV = "kafka.env"
+DEAD_LETTER_REASON = "kafka.dead_letter.reason"
+DEAD_LETTER_MESSAGE = "kafka.dead_letter.message"
+VALUE_SIZE = "kafka.dead_letter.value_size"
+VALUE_SHA256 = "kafka.dead_letter.value_sha256"
+
+_PLAIN_NAMES = frozenset({TOPIC, PARTITION, OFFSET, TIMESTAMP, KEY, ENV})
+_OWN_PREFIX = "kafka."
+# Pub/Sub refuses `goog…` and adds such names itself; it adds the other when it forwards a dead letter.
+# https://cloud.google.com/pubsub/docs/handling-failures#dead_letter_topic
+_PUBSUB_PREFIXES = ("goog", "CloudPubSubDeadLetterSource")
+_RESERVED_PREFIXES = (_OWN_PREFIX, *_PUBSUB_PREFIXES)
+
+_INT32_MAX = 2**31 - 1
+_INT64_MIN = -(2**63)
+_INT64_MAX = 2**63 - 1
+
+Header = tuple[str, bytes | None]
+
+
+class Record(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """One Kafka record with all that Kafka keeps of it; the one type that crosses between the rooms.
+
+    `timestamp` is in milliseconds since the epoch, None where the record has none; `value` None is a
+    tombstone. The order of the fields is the order of the array in a bundle: it is part of the contract.
+    """
+
+    topic: Annotated[str, msgspec.Meta(min_length=1)]
+    partition: Annotated[int, msgspec.Meta(ge=0, le=_INT32_MAX)]
+    offset: Annotated[int, msgspec.Meta(ge=0, le=_INT64_MAX)]
+    timestamp: Annotated[int, msgspec.Meta(ge=_INT64_MIN, le=_INT64_MAX)] | None
+    key: bytes | None
+    headers: tuple[Header, ...]
+    value: bytes | None
+
+
+class Message(msgspec.Struct, frozen=True):
+    """What Pub/Sub carries: bytes and a map of strings."""
+
+    data: bytes
+    attributes: dict[str, str]
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """What one message held: its records and the environment that the bridge was started for."""
+
+    records: tuple[Record, ...]
+    env: str | None
+
+
+class MalformedEnvelopeError(ValueError):
+    """A message that no bridge wrote: the text names what is wrong with it."""
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(tuple[Record, ...])
+
+
+def pack(record: Record, env: str) -> Message:
+    """Return the record in the plain form where that loses nothing, otherwise as a bundle of one."""
+    attributes = _plain_attributes(record, env)
+    if attributes is None or record.value is None:
+        return pack_bundle((record,), env)
+    return Message(record.value, attributes)
+
+
+def pack_bundle(records: Sequence[Record], env: str) -> Message:
+    """Return the records, in their order, as one message."""
+    return Message(_encoder.encode(records), {BUNDLE: str(len(records)), ENV: env})
+
+
+def unpack(message: Message) -> Envelope:
+    """Return what `pack` or `pack_bundle` was given; plain headers come sorted by name.
+
+    Raises:
+        MalformedEnvelopeError: the message is neither form.
+    """
+    is_bundle = BUNDLE in message.attributes
+    records = _unpack_bundle(message) if is_bundle else (_unpack_plain(message),)
+    return Envelope(records, message.attributes.get(ENV))
+
+
+def _plain_attributes(record: Record, env: str) -> dict[str, str] | None:
+    """Return the attributes of the plain form, or None where one cannot carry a header or the key."""
+    attributes = {
+        TOPIC: record.topic,
+        PARTITION: str(record.partition),
+        OFFSET: str(record.offset),
+        ENV: env,
+    }
+    if record.timestamp is not None:
+        attributes[TIMESTAMP] = str(record.timestamp)
+    try:
+        if record.key is not None:
+            if len(record.key) > MAX_ATTRIBUTE_VALUE_BYTES:
+                return None
+            attributes[KEY] = record.key.decode()
+        for name, value in record.headers:
+            if (
+                value is None
+                or len(value) > MAX_ATTRIBUTE_VALUE_BYTES
+                or name in attributes  # a repeated name
+                or name.startswith(_RESERVED_PREFIXES)
+                or not 0 < len(name.encode()) <= MAX_ATTRIBUTE_NAME_BYTES
+            ):
+                return None
+            attributes[name] = value.decode()
+    except UnicodeError:
+        return None
+    return attributes if len(attributes) <= MAX_ATTRIBUTES else None
+
+
+def _unpack_plain(message: Message) -> Record:
+    attributes = message.attributes
+    unknown = sorted(n for n in attributes if n.startswith(_OWN_PREFIX) and n not in _PLAIN_NAMES)
+    if unknown:
+        raise MalformedEnvelopeError(f"unknown attribute {unknown[0]!r}: names beginning kafka. are reserved")
+    if not attributes.get(TOPIC):
+        raise MalformedEnvelopeError(f"attribute {TOPIC} is missing: this message is not from the bridge")
+    key = attributes.get(KEY)
+    headers = [(n, v.encode()) for n, v in attributes.items() if not n.startswith(_RESERVED_PREFIXES)]
+    return Record(
+        topic=attributes[TOPIC],
+        partition=_integer(attributes, PARTITION, 0, _INT32_MAX),
+        offset=_integer(attributes, OFFSET, 0, _INT64_MAX),
+        timestamp=_integer(attributes, TIMESTAMP, _INT64_MIN, _INT64_MAX)
+        if TIMESTAMP in attributes
+        else None,
+        key=None if key is None else key.encode(),
+        headers=tuple(sorted(headers)),
+        value=message.data,
+    )
+
+
+def _unpack_bundle(message: Message) -> tuple[Record, ...]:
+    unknown = sorted(
+        n for n in message.attributes if n not in (BUNDLE, ENV) and not n.startswith(_PUBSUB_PREFIXES)
+    )
+    if unknown:
+        raise MalformedEnvelopeError(f"unknown attribute {unknown[0]!r} on a bundle")
+    count = _integer(message.attributes, BUNDLE, 1, _INT32_MAX)
+    try:
+        records = _decoder.decode(message.data)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise MalformedEnvelopeError(
+            f"bundle of {len(message.data)} bytes does not parse: {error}"
+        ) from error
+    if len(records) != count:
+        raise MalformedEnvelopeError(f"{BUNDLE} says {count} records, the bundle holds {len(records)}")
+    return records
+
+
+def _integer(attributes: dict[str, str], name: str, low: int, high: int) -> int:
+    text = attributes.get(name)
+    if text is None:
+        raise MalformedEnvelopeError(f"attribute {name} is missing")
+    digits = text.removeprefix("-")
+    # isdigit first: int() also takes spaces, underscores and other scripts' digits.
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 20) or not low <= int(text) <= high:  # noqa: PLR2004 - digits of an int64
+        raise MalformedEnvelopeError(
+            f"attribute {name} is {text[:40]!r}, not an integer from {low} to {high}"
+        )
+    return int(text)

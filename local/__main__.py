@@ -1,0 +1,98 @@
+"""`python -m local`: the whole pipeline on this machine, from sample events in Kafka to rows in BigQuery."""
+
+import argparse
+import signal
+import sys
+
+import msgspec
+from google.api_core.exceptions import GoogleAPICallError
+from google.cloud import bigquery as bq
+from rich.console import Console
+
+from local import show
+from local.pipeline import Options, run
+from local.processes import StartError
+from local.stack import DATASET, PROJECT, STATE_FILE, State, default_pubsub
+
+MAX_PRINTED_ROWS = 100
+
+
+def main() -> int:
+    """Run the pipeline or ask it a question; 0 when nothing was lost."""
+    # A log file or a pipe has no width of its own.
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    parser = _parser()
+    arguments = parser.parse_args()
+    if arguments.command == "query":
+        return _query(console, arguments.sql)
+    keep = arguments.keep or (sys.stdout.isatty() and not arguments.exit)
+    options = Options(
+        events=arguments.events if arguments.events is not None else (None if keep else 500),
+        rate=arguments.rate,
+        keep=keep,
+        pubsub=arguments.pubsub or default_pubsub(),
+        seed=arguments.seed,
+    )
+    # A plain `kill`, or a closed terminal, must leave no process behind either.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        return run(console, options)
+    except KeyboardInterrupt:
+        console.print("stopped")
+        return 130
+    except (StartError, TimeoutError, FileNotFoundError) as error:
+        print(f"local: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    parser.add_argument(
+        "--events",
+        type=_positive,
+        metavar="N",
+        help="how many (default: 500 with --exit, no end with --keep)",
+    )
+    parser.add_argument("--rate", type=float, default=40.0, metavar="R", help="events a second (default: 40)")
+    parser.add_argument("--seed", type=int, default=1, help="of the sample events (default: 1)")
+    parser.add_argument(
+        "--pubsub",
+        choices=("emulator", "embedded"),
+        help="the gcloud CLI's emulator (default where it is installed), or the stand-in of this repository",
+    )
+    ending = parser.add_mutually_exclusive_group()
+    ending.add_argument(
+        "--exit", action="store_true", help="stop when all has arrived; the last line is JSON"
+    )
+    ending.add_argument("--keep", action="store_true", help="stay up, and produce on (default on a terminal)")
+    commands = parser.add_subparsers(dest="command", metavar="")
+    query = commands.add_parser("query", help='ask the running pipeline\'s BigQuery: query "SELECT …"')
+    query.add_argument("sql", metavar="SQL")
+    return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of events")
+    return int(text)
+
+
+def _query(console: Console, sql: str) -> int:
+    try:
+        state = msgspec.json.decode(STATE_FILE.read_bytes(), type=State)
+    except FileNotFoundError:
+        print("local: nothing is running here: start it with `make run`", file=sys.stderr)
+        return 1
+    try:
+        settings = bq.QueryJobConfig(default_dataset=f"{PROJECT}.{DATASET}")
+        rows = state.bigquery.query_and_wait(sql, job_config=settings, max_results=MAX_PRINTED_ROWS)
+        show.result(console, [field.name for field in rows.schema], [row.values() for row in rows])
+    except GoogleAPICallError as error:
+        print(f"local: {error.message}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""Events as the bytes and headers of a Kafka record."""
+
+import io
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from random import Random
+
+import fastavro
+from fastavro.types import Schema
+
+from local.events.sample import Draft, Header, SampleEvent
+
+_SCHEMAS = Path(__file__).parents[2] / "decoder" / "schemas"
+_CONTAINERS = 0.03
+
+
+def encode(draft: Draft, rng: Random) -> SampleEvent:
+    """Return the record of an event, its value schemaless Avro."""
+    buffer = io.BytesIO()
+    fastavro.schemaless_writer(buffer, _schema(draft), draft.event)
+    return _record(draft, buffer.getvalue(), rng)
+
+
+def encode_container(draft: Draft, rng: Random) -> SampleEvent:
+    """Return the record of an event, its value an Avro object container: a few old producers send these."""
+    buffer = io.BytesIO()
+    codec, marker = rng.choice(("null", "deflate")), rng.randbytes(16)
+    fastavro.writer(buffer, _schema(draft), [draft.event], codec=codec, sync_marker=marker)
+    return _record(draft, buffer.getvalue(), rng)
+
+
+def encode_either(draft: Draft, rng: Random) -> SampleEvent:
+    """Return the record of an event, a few percent of them containers."""
+    return encode_container(draft, rng) if rng.random() < _CONTAINERS else encode(draft, rng)
+
+
+def _record(draft: Draft, value: bytes, rng: Random) -> SampleEvent:
+    name = draft.item_type_name
+    return SampleEvent(draft.topic, name, draft.event, draft.key, _headers(name, rng), value)
+
+
+def _headers(item_type_name: str, rng: Random) -> tuple[Header, ...]:
+    """Return the headers: those of every record, and now and then what few readers expect of a header."""
+    trace, span = rng.randbytes(16), rng.randbytes(8)
+    headers: list[Header] = [
+        ("item_type_name", item_type_name.encode()),
+        ("content-type", b"application/avro"),
+        ("source", item_type_name.partition(".")[0].encode() + b"-service"),
+        ("traceparent", f"00-{trace.hex()}-{span.hex()}-01".encode()),
+    ]
+    odd: tuple[tuple[Header, ...], ...] = (
+        (("x-hop", b"gateway"), ("x-hop", b"router")),
+        # https://github.com/census-instrumentation/opencensus-specs/blob/master/encodings/BinaryEncoding.md
+        (("grpc-trace-bin", b"\x00\x00" + trace + b"\x01" + span + b"\x02\x01"),),
+        (("correlation-id", None),),
+        (("tracestate", b""),),
+    )
+    (extra,) = rng.choices(((), *odd), (86, 4, 4, 4, 2))
+    headers += extra
+    if rng.choice((True, False, False)):
+        rng.shuffle(headers)
+    return tuple(headers)
+
+
+def _schema(draft: Draft) -> Schema:
+    return _schemas()[draft.topic, draft.item_type_name]
+
+
+@cache
+def _schemas() -> Mapping[tuple[str, str], Schema]:
+    """Return the schemas by topic and header value, each with the name of its type, as producers have it."""
+    schemas = {}
+    for path in _SCHEMAS.glob("*/*.avsc"):
+        raw = json.loads(path.read_bytes())
+        own = f"{raw['namespace']}.{raw['name']}"
+        for name in raw.pop("item_types", [own]):
+            named = raw | {"name": name.rpartition(".")[2], "namespace": name.rpartition(".")[0]}
+            schemas[path.parent.name, name] = fastavro.parse_schema(named)
+    return schemas

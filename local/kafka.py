@@ -1,0 +1,28 @@
+"""Kafka on this machine: librdkafka's mock cluster, inside the process that makes it."""
+
+from collections.abc import Sequence
+
+from confluent_kafka import Producer
+
+# The cluster keeps 5 MB a partition and drops what is older, read or not.
+# https://github.com/confluentinc/librdkafka/blob/master/src/rdkafka_mock.c
+MAX_UNREAD_RECORDS = 5_000
+
+
+class MockCluster:
+    """One broker that lives as long as this object, and a producer to it."""
+
+    def __init__(self, topics: Sequence[str]) -> None:
+        self.producer = Producer(
+            {
+                "bootstrap.servers": "replaced-by-the-mock-cluster:9092",
+                "test.mock.num.brokers": 1,
+                "message.max.bytes": 20_000_000,
+                "linger.ms": 5,
+                "log_level": 4,
+            }
+        )
+        brokers = self.producer.list_topics(timeout=10).brokers.values()
+        self.bootstrap_servers = ",".join(f"{broker.host}:{broker.port}" for broker in brokers)
+        for topic in topics:
+            self.producer.list_topics(topic, timeout=10)  # asking for a topic makes it

@@ -1,0 +1,1 @@
+"""Rows into BigQuery: grouped, each with an outcome of its own."""
