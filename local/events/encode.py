@@ -1,18 +1,15 @@
 """Events as the bytes and headers of a Kafka record."""
 
 import io
-import json
-from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from random import Random
 
 import fastavro
 from fastavro.types import Schema
 
+from decoder.catalog import Catalog, load_catalog
 from local.events.sample import Draft, Header, SampleEvent
 
-_SCHEMAS = Path(__file__).parents[2] / "decoder" / "schemas"
 _CONTAINERS = 0.03
 
 
@@ -65,17 +62,9 @@ def _headers(item_type_name: str, rng: Random) -> tuple[Header, ...]:
 
 
 def _schema(draft: Draft) -> Schema:
-    return _schemas()[draft.topic, draft.item_type_name]
+    return _catalog().types[draft.topic, draft.item_type_name].schema
 
 
 @cache
-def _schemas() -> Mapping[tuple[str, str], Schema]:
-    """Return the schemas by topic and header value, each with the name of its type, as producers have it."""
-    schemas = {}
-    for path in _SCHEMAS.glob("*/*.avsc"):
-        raw = json.loads(path.read_bytes())
-        own = f"{raw['namespace']}.{raw['name']}"
-        for name in raw.pop("item_types", [own]):
-            named = raw | {"name": name.rpartition(".")[2], "namespace": name.rpartition(".")[0]}
-            schemas[path.parent.name, name] = fastavro.parse_schema(named)
-    return schemas
+def _catalog() -> Catalog:
+    return load_catalog()

@@ -305,10 +305,11 @@ def test_a_failed_push_comes_again_and_a_successful_one_does_not(pub: Pubsub) ->
     """Refused pushes are repeated after growing pauses, no shorter than the minimum; 2xx ends it."""
     answers = [500, 404, 200]
     with listening(lambda number: answers[number - 1]) as endpoint:
-        pub.create("again", endpoint.url, backoff=BACKOFF)
+        pub.create("again", endpoint.url, ack_deadline_s=1, backoff=BACKOFF)
         pub.publish("again", message(b"x"))
         assert endpoint.wait_for(3)
-        assert not endpoint.wait_for(4, QUIET_S)
+        # Longer than the ack deadline and the third pause: an answer that did not count would show.
+        assert not endpoint.wait_for(4, 1.0 + QUIET_S)
     first, second, third = endpoint.pushes
     assert {push.body["message"]["messageId"] for push in endpoint.pushes} == {
         first.body["message"]["messageId"]

@@ -1,0 +1,421 @@
+"""Records become requests within Pub/Sub's limits, and each record is acknowledged, refused or unsent."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+import grpc
+import pytest
+from google.pubsub_v1.types import pubsub
+
+import envelope
+from bridge.publish import (
+    MAX_IN_FLIGHT,
+    MAX_REQUEST_BYTES,
+    MAX_REQUEST_MESSAGES,
+    RPC_TIMEOUT_S,
+    Publisher,
+    Refused,
+    _ProtobufMessage,
+)
+from envelope import Header, Record
+
+TOPIC = "projects/p/topics/events"
+Status = grpc.StatusCode
+
+
+class Failure(grpc.RpcError):  # type: ignore[misc] # grpc ships no types
+    """An error as gRPC raises it."""
+
+    def __init__(self, code: grpc.StatusCode, details: str | None = "made up") -> None:
+        super().__init__()
+        self._code = code
+        self._details = details
+
+    def code(self) -> grpc.StatusCode:
+        """Return the status."""
+        return self._code
+
+    def details(self) -> str | None:
+        """Return what the server says."""
+        return self._details
+
+
+class FakeCall:
+    """A call that is answered at the first look, or never."""
+
+    def __init__(self, stub: "FakeStub", failure: Exception | None) -> None:
+        self._stub = stub
+        self._failure = failure
+        self.cancelled = False
+
+    def result(self, timeout: float) -> object:
+        """Answer, or let the time pass."""
+        assert 0 < timeout <= 1, "abandoned() could not be asked several times a second"
+        if not self._stub.answers and not self.cancelled:
+            self._stub.waited_s += timeout
+            raise grpc.FutureTimeoutError
+        self._stub.in_flight -= 1
+        if self.cancelled:
+            raise grpc.FutureCancelledError
+        if self._failure is not None:
+            raise self._failure
+        return object()
+
+    def cancel(self) -> bool:
+        """Give up."""
+        self.cancelled = True
+        return True
+
+
+Answer = Callable[[pubsub.PublishRequest], Exception | None]
+
+
+class FakeStub:
+    """Keeps what is published; `answer` gives the error for a request, `answers` False leaves it open."""
+
+    def __init__(self, answer: Answer = lambda _: None, *, answers: bool = True) -> None:
+        self.answers = answers
+        self.requests: list[pubsub.PublishRequest] = []
+        self.sizes: list[int] = []
+        self.acknowledged: list[Record] = []
+        self.calls: list[FakeCall] = []
+        self.options: set[tuple[float, tuple[tuple[str, str], ...]]] = set()
+        self.in_flight = 0
+        self.most_in_flight = 0
+        self.waited_s = 0.0
+        self._answer = answer
+
+    def future(
+        self, request: _ProtobufMessage, *, timeout: float, metadata: tuple[tuple[str, str], ...]
+    ) -> FakeCall:
+        """Take a request."""
+        self.options.add((timeout, metadata))
+        self.sizes.append(request.ByteSize())
+        taken = pubsub.PublishRequest.wrap(request)
+        self.requests.append(taken)
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        failure = self._answer(taken)
+        if failure is None and self.answers:
+            self.acknowledged += records_of(taken)
+        self.calls.append(FakeCall(self, failure))
+        return self.calls[-1]
+
+
+def records_of(request: pubsub.PublishRequest) -> list[Record]:
+    """Return the records in a request; those of a dead letter too."""
+    records: list[Record] = []
+    for message in request.messages:
+        own = {k: v for k, v in message.attributes.items() if not k.startswith("kafka.dead_letter.")}
+        records += envelope.unpack(envelope.Message(message.data, own)).records
+    return records
+
+
+def record(offset: int, value: bytes | None = b"v", headers: tuple[Header, ...] = ()) -> Record:
+    """Return a record of one partition."""
+    return Record("orders", 3, offset, 1_700_000_000_000, b"k", headers, value)
+
+
+def records(count: int) -> list[Record]:
+    """Return records of one partition, in order."""
+    return [record(offset) for offset in range(count)]
+
+
+def publisher(stub: FakeStub, abandoned: Callable[[], bool] = lambda: False) -> Publisher:
+    """Return a publisher over the stub."""
+    return Publisher(stub, TOPIC, "test", abandoned)
+
+
+def offsets(these: Sequence[Record]) -> list[int]:
+    """Return the offsets, sorted."""
+    return sorted(r.offset for r in these)
+
+
+def refuse(*bad: int, code: grpc.StatusCode = Status.INVALID_ARGUMENT) -> Answer:
+    """Answer with an error to any request that holds one of the offsets."""
+
+    def answer(request: pubsub.PublishRequest) -> Exception | None:
+        return Failure(code, "bad") if {r.offset for r in records_of(request)} & {*bad} else None
+
+    return answer
+
+
+def test_nothing_is_no_request() -> None:
+    """No records make no request."""
+    stub = FakeStub()
+    result = publisher(stub).publish([])
+    assert (result.unsent, result.refused, result.error) == ([], [], None)
+    assert stub.requests == []
+
+
+def test_every_record_arrives_as_packed() -> None:
+    """What is published is what the envelope packs, byte for byte, attributes included."""
+    kept = [
+        record(1, bytes(range(256)), (("item_type_name", b"a.B"), ("topic", b"t"), ("retry", b"r"))),
+        record(2, None),
+        record(3, b"", (("goog-x", b"1"), ("bin", b"\xff"), ("null", None), ("null", b""))),
+    ]
+    stub = FakeStub()
+    result = publisher(stub).publish(kept)
+    assert (result.unsent, result.refused, result.error) == ([], [], None)
+    (request,) = stub.requests
+    assert request.topic == TOPIC
+    assert [(m.data, dict(m.attributes)) for m in request.messages] == [
+        (m.data, m.attributes) for m in (envelope.pack(r, "test") for r in kept)
+    ]
+
+
+def test_request_carries_routing_header_and_deadline() -> None:
+    """Pub/Sub routes by the header, and no call waits for ever."""
+    stub = FakeStub()
+    publisher(stub).publish(records(1))
+    publisher(stub).publish_dead_letters([Refused(record(1), "too_large", "x")])
+    (options,) = stub.options
+    assert options == (RPC_TIMEOUT_S, (("x-goog-request-params", "topic=projects/p/topics/events"),))
+
+
+def test_requests_hold_at_most_1000_messages() -> None:
+    """A request has at most 1,000 messages, and together they are all, each once."""
+    stub = FakeStub()
+    publisher(stub).publish(records(2_500))
+    assert [len(r.messages) for r in stub.requests] == [MAX_REQUEST_MESSAGES, MAX_REQUEST_MESSAGES, 500]
+    assert offsets(stub.acknowledged) == list(range(2_500))
+
+
+def test_requests_stay_within_the_bytes() -> None:
+    """A request is at most 10 MB as sent, and only a large record makes one over 2 MB, alone."""
+    sizes = [900_000] * 5 + [9_900_000, 10, 1_999_000, 10, 3_000_000, 3_000_000]
+    stub = FakeStub()
+    result = publisher(stub).publish([record(n, bytes(size)) for n, size in enumerate(sizes)])
+    assert result.refused == []
+    assert max(stub.sizes) <= MAX_REQUEST_BYTES
+    assert all(
+        len(request.messages) == 1
+        for request, size in zip(stub.requests, stub.sizes, strict=True)
+        if size > 2_000_000
+    )
+    assert offsets(stub.acknowledged) == list(range(len(sizes)))
+
+
+def test_bytes_of_attributes_count() -> None:
+    """Headers count toward the size of a request as the value does."""
+    headers = tuple((f"h{n}", b"x" * 1000) for n in range(90))
+    stub = FakeStub()
+    publisher(stub).publish([record(n, b"", headers) for n in range(200)])
+    assert max(stub.sizes) <= 2_000_000
+    assert offsets(stub.acknowledged) == list(range(200))
+
+
+def test_record_over_the_limit_is_refused_alone() -> None:
+    """A record over 10 MB is too_large, is never sent, and its neighbours are published."""
+    these = [record(0), record(1, bytes(10_000_001)), record(2)]
+    stub = FakeStub()
+    result = publisher(stub).publish(these)
+    (refused,) = result.refused
+    assert (refused.record, refused.reason) == (these[1], "too_large")
+    assert "10000000" in refused.message
+    assert (result.unsent, result.error) == ([], None)
+    assert offsets(stub.acknowledged) == [0, 2]
+    assert max(stub.sizes) < MAX_REQUEST_BYTES
+
+
+def test_limit_is_exact_as_sent() -> None:
+    """Round the limit, a record is sent within 10 MB or refused, and nothing else."""
+    sent = refused = 0
+    for size in range(MAX_REQUEST_BYTES - 220, MAX_REQUEST_BYTES - 80, 20):
+        stub = FakeStub()
+        result = publisher(stub).publish([record(0, bytes(size))])
+        assert len(stub.requests) + len(result.refused) == 1
+        assert all(n <= MAX_REQUEST_BYTES for n in stub.sizes)
+        sent += len(stub.requests)
+        refused += len(result.refused)
+    assert sent
+    assert refused
+
+
+@pytest.mark.parametrize("code", [Status.INVALID_ARGUMENT, Status.OUT_OF_RANGE])
+@pytest.mark.parametrize("bad", [(0,), (7,), (99,), (0, 99), (49, 50), (3, 4, 5, 77)])
+def test_refused_request_is_halved_to_the_record_at_fault(
+    bad: tuple[int, ...], code: grpc.StatusCode
+) -> None:
+    """One invalid message fails its request: it alone is refused, every neighbour is published once."""
+    these = records(100)
+    stub = FakeStub(refuse(*bad, code=code))
+    result = publisher(stub).publish(these)
+    assert offsets([r.record for r in result.refused]) == list(bad)
+    assert {r.reason for r in result.refused} == {"refused_by_pubsub"}
+    assert {r.message for r in result.refused} == {"bad"}
+    assert (result.unsent, result.error) == ([], None)
+    assert offsets(stub.acknowledged) == [n for n in range(100) if n not in bad]
+
+
+def test_all_refused_ends() -> None:
+    """Where Pub/Sub refuses every record, each is refused once, however many a cycle takes."""
+    stub = FakeStub(lambda _: Failure(Status.INVALID_ARGUMENT, None))
+    result = publisher(stub).publish(records(500))
+    assert offsets([r.record for r in result.refused]) == list(range(500))
+    assert {r.message for r in result.refused} == {""}
+    assert (result.unsent, result.error) == ([], None)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        Status.ABORTED,
+        Status.CANCELLED,
+        Status.DEADLINE_EXCEEDED,
+        Status.FAILED_PRECONDITION,
+        Status.INTERNAL,
+        Status.NOT_FOUND,
+        Status.PERMISSION_DENIED,
+        Status.RESOURCE_EXHAUSTED,
+        Status.UNAUTHENTICATED,
+        Status.UNAVAILABLE,
+        Status.UNIMPLEMENTED,
+        Status.UNKNOWN,
+    ],
+)
+def test_transient_error_leaves_its_records_unsent(code: grpc.StatusCode) -> None:
+    """Whatever may pass leaves the records of its request to be tried again, with the error named."""
+    these = records(2_000)
+    stub = FakeStub(refuse(1_500, code=code))
+    result = publisher(stub).publish(these)
+    assert result.unsent == these[1_000:]
+    assert result.refused == []
+    assert result.error == f"{code.name}: bad"
+    assert offsets(stub.acknowledged) == list(range(1_000))
+
+
+def test_transient_error_while_halving_loses_no_half() -> None:
+    """A half whose request fails for a while is unsent, the record at fault in the other is refused."""
+    bad = refuse(10)
+
+    def answer(request: pubsub.PublishRequest) -> Exception | None:
+        if len(request.messages) == 50 and records_of(request)[0].offset == 50:
+            return Failure(Status.UNAVAILABLE)
+        return bad(request)
+
+    stub = FakeStub(answer)
+    result = publisher(stub).publish(records(100))
+    assert offsets(result.unsent) == list(range(50, 100))
+    assert offsets([r.record for r in result.refused]) == [10]
+    assert offsets(stub.acknowledged) == [n for n in range(50) if n != 10]
+    assert result.error == "UNAVAILABLE: made up"
+
+
+def test_in_flight_is_bounded() -> None:
+    """Never more than 8 requests travel at once, also while halving; and that many do."""
+    stub = FakeStub()
+    publisher(stub).publish(records(10_000))
+    assert stub.most_in_flight == MAX_IN_FLIGHT
+    stub = FakeStub(lambda _: Failure(Status.INVALID_ARGUMENT))
+    publisher(stub).publish(records(100))
+    assert stub.most_in_flight == MAX_IN_FLIGHT
+
+
+def test_abandoned_call_is_cancelled() -> None:
+    """A call that never answers is cancelled once abandoned() says so; its records stay unsent."""
+    looks = iter([False, False, True])
+    stub = FakeStub(answers=False)
+    result = publisher(stub, lambda: next(looks)).publish(records(3))
+    assert [call.cancelled for call in stub.calls] == [True]
+    assert offsets(result.unsent) == [0, 1, 2]
+    assert result.error == "CANCELLED: abandoned"
+
+
+def test_abandoning_many_calls_takes_no_longer_than_one() -> None:
+    """All calls in flight are given up together: SIGKILL comes 2 s later, a wait for each would be that long."""
+    stub = FakeStub(answers=False)
+    result = publisher(stub, lambda: stub.waited_s >= 1).publish(records(8_000))
+    assert len(stub.requests) == MAX_IN_FLIGHT
+    assert all(call.cancelled for call in stub.calls)
+    assert offsets(result.unsent) == list(range(8_000))
+    assert stub.waited_s <= 1.5
+
+
+def test_abandoned_sends_nothing_more() -> None:
+    """Once abandoned, no further request is made, and what was not sent is unsent."""
+    stub = FakeStub(answers=False)
+    result = publisher(stub, lambda: True).publish(records(9_500))
+    assert offsets(result.unsent) == list(range(9_500))
+    assert len(stub.requests) <= MAX_IN_FLIGHT
+
+
+def notice_of(refused: Refused) -> pubsub.PubsubMessage:
+    """Return the message that is published for a refused record."""
+    stub = FakeStub()
+    assert publisher(stub).publish_dead_letters([refused]) == ([], None)
+    (request,) = stub.requests
+    assert request.topic == TOPIC
+    (message,) = request.messages
+    assert max(stub.sizes) <= MAX_REQUEST_BYTES
+    assert all(len(v.encode()) <= envelope.MAX_ATTRIBUTE_VALUE_BYTES for v in message.attributes.values())
+    return message
+
+
+def test_dead_letter_tells_position_reason_size_and_hash() -> None:
+    """The notice has position, key and every header; the value is told by its size and SHA-256."""
+    value = b"x" * 10_000_001
+    headers: tuple[Header, ...] = (("b", b"\xff"), ("a", None), ("a", b""), ("item_type_name", b"a.B"))
+    message = notice_of(Refused(record(42, value, headers), "too_large", "it is too large"))
+    attributes = dict(message.attributes)
+    assert attributes.pop(envelope.BUNDLE) == "1"
+    assert attributes == {
+        "kafka.env": "test",
+        "kafka.dead_letter.reason": "too_large",
+        "kafka.dead_letter.message": "it is too large",
+        "kafka.dead_letter.value_size": "10000001",
+        "kafka.dead_letter.value_sha256": hashlib.sha256(value).hexdigest(),
+    }
+    (kept,) = records_of(pubsub.PublishRequest(messages=[message]))
+    assert kept == Record("orders", 3, 42, 1_700_000_000_000, b"k", headers, None)
+
+
+@pytest.mark.parametrize("text", ["x" * 5_000, "ä" * 5_000, "x" + "€" * 5_000, "xy" + "😀" * 1_000, ""])
+def test_dead_letter_message_is_cut_to_what_an_attribute_holds(text: str) -> None:
+    """A long error text is cut at 1,024 bytes between characters, so that the notice is publishable."""
+    message = notice_of(Refused(record(1), "refused_by_pubsub", text))
+    kept = message.attributes["kafka.dead_letter.message"]
+    assert text.startswith(kept)
+    assert len(kept.encode()) > 1_020 or kept == text
+
+
+@pytest.mark.parametrize("size", [9_980_000, 9_995_000, 12_000_000])
+def test_dead_letter_leaves_out_headers_that_do_not_fit(size: int) -> None:
+    """Headers too large for a message are left out; the position, size and hash remain."""
+    refused = Refused(record(5, b"abc", (("h", bytes(size)),)), "too_large", "x" * 2_000)
+    message = notice_of(refused)
+    (kept,) = records_of(pubsub.PublishRequest(messages=[message]))
+    assert (kept.topic, kept.partition, kept.offset, kept.timestamp) == ("orders", 3, 5, 1_700_000_000_000)
+    assert kept.headers == (refused.record.headers if size < 9_990_000 else ())
+    assert message.attributes["kafka.dead_letter.value_size"] == "3"
+
+
+def test_dead_letter_of_a_huge_key() -> None:
+    """A key too large for a message is left out like the headers."""
+    huge = Record("orders", 3, 6, None, bytes(11_000_000), (), None)
+    message = notice_of(Refused(huge, "too_large", "x"))
+    (kept,) = records_of(pubsub.PublishRequest(messages=[message]))
+    assert (kept.offset, kept.timestamp, kept.key) == (6, None, None)
+    assert message.attributes["kafka.dead_letter.value_size"] == "0"
+
+
+@pytest.mark.parametrize("code", [Status.UNAVAILABLE, Status.INVALID_ARGUMENT])
+def test_dead_letters_not_acknowledged_come_back(code: grpc.StatusCode) -> None:
+    """Dead letters that are not acknowledged, for whatever cause, are returned with the error."""
+    refused = [Refused(record(n), "too_large", "x") for n in range(4)]
+    stub = FakeStub(refuse(2, code=code))
+    assert publisher(stub).publish_dead_letters(refused) == (refused[2:], f"{code.name}: bad")
+    assert offsets(stub.acknowledged) == [0, 1]
+
+
+def test_abandoned_dead_letter_comes_back() -> None:
+    """A dead letter that is never answered is cancelled when abandoned, and returned."""
+    refused = [Refused(record(n), "too_large", "x") for n in range(4)]
+    stub = FakeStub(answers=False)
+    looks = iter([False, True])
+    assert publisher(stub, lambda: next(looks)).publish_dead_letters(refused) == (
+        refused,
+        "CANCELLED: abandoned",
+    )
+    assert [call.cancelled for call in stub.calls] == [True]

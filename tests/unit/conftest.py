@@ -1,0 +1,59 @@
+"""What several unit tests start from: the repository's catalogue and one event with its bytes."""
+
+import io
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from uuid import UUID
+
+import fastavro
+import pytest
+
+from decoder.catalog import Catalog, load_catalog
+from envelope import Record
+
+RATED_TOPIC = "delivery_events_v6_topic"
+RATED_TYPE = "delivery.events.v6.DeliveryRatedV6"
+
+
+@pytest.fixture(scope="session")
+def catalog() -> Catalog:
+    """Give the repository's own catalogue."""
+    return load_catalog()
+
+
+@pytest.fixture(scope="session")
+def rated_event() -> Mapping[str, object]:
+    """Give an event of the type DeliveryRatedV6, as fastavro takes and returns it."""
+    return {
+        "id": UUID("6d6d2c1e-5d1c-4b0a-9d55-0d7a4f0c2b11"),
+        "timestamp": datetime(2024, 2, 29, 23, 59, 59, 987_000, tzinfo=UTC),
+        "delivery_id": UUID("00000000-0000-4000-8000-000000000001"),
+        "stars": 5,
+        "asked_by": "PUSH",
+        "tags": ["ON_TIME", "FRIENDLY"],
+        "comment": "très bien",
+        "tip": Decimal("2.50"),
+    }
+
+
+@pytest.fixture(scope="session")
+def rated_value(catalog: Catalog, rated_event: Mapping[str, object]) -> bytes:
+    """Give the bytes of that event, schemaless."""
+    buffer = io.BytesIO()
+    fastavro.schemaless_writer(buffer, catalog.types[RATED_TOPIC, RATED_TYPE].schema, rated_event)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def rated(rated_value: bytes) -> Record:
+    """Give the Kafka record of that event."""
+    return Record(
+        topic=RATED_TOPIC,
+        partition=3,
+        offset=2**53 + 1,
+        timestamp=1_709_251_199_999,
+        key=b"\x00\xffkey",
+        headers=(("item_type_name", RATED_TYPE.encode()), ("trace", None), ("", b"\xfe"), ("trace", b"2")),
+        value=rated_value,
+    )

@@ -1,0 +1,123 @@
+"""streams.yaml: what is read from it, and each mistake named."""
+
+from pathlib import Path
+
+import pytest
+
+from decoder.streams import CatalogError, Stream, Topic, load_streams
+
+_ORDERS = "orders: {table: orders, topics: [{name: orders_v1, version: 1, current: true}]}"
+
+
+def _file(folder: Path, *streams: str) -> Path:
+    """Write a streams.yaml of these entries."""
+    path = folder / "streams.yaml"
+    path.write_text("streams:\n" + "".join(f"  {stream}\n" for stream in streams))
+    return path
+
+
+def _topic(text: str) -> str:
+    return f"orders: {{table: orders, topics: [{text}]}}"
+
+
+def test_streams_are_read(tmp_path: Path) -> None:
+    """A stream has its table and its topics, each with version and whether it is current."""
+    text = "two: {table: t2, topics: [{name: a, version: 1, current: false}, {name: b, version: 2, current: true}]}"
+    assert load_streams(_file(tmp_path, _ORDERS, text)) == {
+        "orders": Stream("orders", (Topic("orders_v1", 1, True),)),
+        "two": Stream("t2", (Topic("a", 1, False), Topic("b", 2, True))),
+    }
+
+
+@pytest.mark.parametrize(
+    ("streams", "said"),
+    [
+        (["orders: {topics: [{name: a, version: 1, current: true}]}"], r"missing required field `table`"),
+        (["orders: {table: orders}"], r"missing required field `topics`"),
+        (["orders: {table: orders, topics: []}"], r"length >= 1 - at `\$\.streams\[\.\.\.\]\.topics`"),
+        ([_topic("{version: 1, current: true}")], "missing required field `name`"),
+        ([_topic("{name: '', version: 1, current: true}")], r"length >= 1 .*\.name`"),
+        ([_topic(f"{{name: {'n' * 250}, version: 1, current: true}}")], r"length <= 249 .*\.name`"),
+        ([_topic("{name: a, version: -1, current: true}")], r">= 0 .*\.version`"),
+        ([_topic("{name: a, version: one, current: true}")], r"got `str` .*\.version`"),
+        ([_topic("{name: a, version: 1}")], "missing required field `current`"),
+        ([_topic("{name: a, version: 1, current: 1}")], r"Expected `bool`.*\.current`"),
+        ([_topic("{name: a, version: 1, current: true, curent: 1}")], "unknown field `curent`"),
+        ([_ORDERS.replace("{table", "{tabel: x, table")], "unknown field `tabel`"),
+        ([_ORDERS.replace("table: orders", "table: Orders-1")], r"matching regex .*\.table`"),
+    ],
+)
+def test_wrong_entry_is_named(tmp_path: Path, streams: list[str], said: str) -> None:
+    """A key that is missing, unknown or of a wrong kind stops the load; the error names file and key."""
+    with pytest.raises(CatalogError, match=rf"^streams\.yaml: .*{said}"):
+        load_streams(_file(tmp_path, *streams))
+
+
+def test_topic_twice_is_named(tmp_path: Path) -> None:
+    """A topic belongs to one stream; the error names the topic and both streams."""
+    with pytest.raises(CatalogError, match=r"^streams\.yaml: topic orders_v1 is in orders and in other"):
+        load_streams(
+            _file(
+                tmp_path,
+                _ORDERS,
+                "other: {table: other, topics: [{name: orders_v1, version: 2, current: true}]}",
+            )
+        )
+
+
+def test_topic_twice_in_one_stream_is_named(tmp_path: Path) -> None:
+    """A topic has one version."""
+    twice = _topic("{name: a, version: 1, current: true}, {name: a, version: 2, current: false}")
+    with pytest.raises(CatalogError, match=r"^streams\.yaml: topic a is in orders and in orders"):
+        load_streams(_file(tmp_path, twice))
+
+
+def test_table_twice_is_named(tmp_path: Path) -> None:
+    """A table is filled by one stream."""
+    other = "other: {table: orders, topics: [{name: b, version: 1, current: true}]}"
+    with pytest.raises(CatalogError, match=r"^streams\.yaml: table orders is in orders and in other"):
+        load_streams(_file(tmp_path, _ORDERS, other))
+
+
+def test_stream_twice_is_named(tmp_path: Path) -> None:
+    """A stream that is there twice is refused: YAML would silently keep the last."""
+    again = "orders: {table: other, topics: [{name: b, version: 1, current: true}]}"
+    with pytest.raises(CatalogError, match=r"^streams\.yaml: .*orders"):
+        load_streams(_file(tmp_path, _ORDERS, again))
+
+
+def test_table_of_dead_letters_is_taken(tmp_path: Path) -> None:
+    """No stream can fill dead_letters: its columns are others, and every row would be refused."""
+    with pytest.raises(CatalogError, match=r"^streams\.yaml: .*dead_letters"):
+        load_streams(_file(tmp_path, _ORDERS.replace("table: orders", "table: dead_letters")))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"3",
+        b"streams:",
+        b"streams: {}",
+        b"streams: [a]",
+        b"streams: {a: [b}",
+        b"other: 1",
+        b"streams: &a {b: *a}",
+        b"streams: {2024-01-01: 1}",
+        b"\xff\xfe\x00",
+        b"streams: \xff",
+        b'!!python/object/apply:os.getcwd ""',
+    ],
+)
+def test_file_that_is_no_list_of_streams(tmp_path: Path, content: bytes) -> None:
+    """Anything else than the documented file is an error that names the file."""
+    path = tmp_path / "streams.yaml"
+    path.write_bytes(content)
+    with pytest.raises(CatalogError, match=r"^streams\.yaml: "):
+        load_streams(path)
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    """Without the file there is no catalogue."""
+    with pytest.raises(CatalogError, match=r"^other\.yaml: .*No such file"):
+        load_streams(tmp_path / "other.yaml")
