@@ -1,6 +1,7 @@
 """`python -m local`: the whole pipeline on this machine, from sample events in Kafka to rows in BigQuery."""
 
 import argparse
+import itertools
 import signal
 import sys
 
@@ -86,8 +87,9 @@ def _query(console: Console, sql: str) -> int:
         return 1
     try:
         settings = bq.QueryJobConfig(default_dataset=f"{PROJECT}.{DATASET}")
-        rows = state.bigquery.query_and_wait(sql, job_config=settings, max_results=MAX_PRINTED_ROWS)
-        show.result(console, [field.name for field in rows.schema], [row.values() for row in rows])
+        rows = state.bigquery.query(sql, job_config=settings).result()
+        columns = [field.name for field in rows.schema]
+        show.result(console, columns, [row.values() for row in itertools.islice(rows, MAX_PRINTED_ROWS)])
     except GoogleAPICallError as error:
         print(f"local: {error.message}", file=sys.stderr)
         return 1

@@ -1,7 +1,5 @@
 """What the tables say: counts, latency, the newest rows; asked through the views, as a reader would."""
 
-# ruff: noqa: S608 - the names in these questions come from streams.yaml, not from a message
-
 import msgspec
 from google.cloud import bigquery as bq
 
@@ -37,7 +35,8 @@ def count(client: bq.Client, streams: dict[str, Stream]) -> Counts:
         unique[name] = _count(client, f"{stream.table}{UNIQUE}")
         every += _count(client, stream.table)
     reasons = client.query_and_wait(
-        f"SELECT reason, COUNT(*) AS n FROM `{DATASET}.{DEAD_LETTERS}{UNIQUE}` GROUP BY reason ORDER BY reason"
+        f"SELECT reason, COUNT(*) AS n FROM `{DATASET}.{DEAD_LETTERS}{UNIQUE}` "
+        "GROUP BY reason ORDER BY reason"
     )
     dead_letters = {row.reason: row.n for row in reasons}
     every += _count(client, DEAD_LETTERS)

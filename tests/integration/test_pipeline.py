@@ -108,12 +108,14 @@ def _soon_missed(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    """One pipeline for the tests of this file."""
     with running(tmp_path_factory.mktemp("stack")) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def good() -> Iterator[SampleEvent]:
+    """Events of one topic that decode, none twice."""
     return (e for e in sample_events(7, lambda: datetime.now(UTC)) if e.spoiled is None and e.topic == V6)
 
 
@@ -133,7 +135,7 @@ def restarted(process: Process, start: Callable[[], Process], port: int) -> Proc
 
 
 def test_events_of_all_streams_become_rows_and_spoiled_ones_dead_letters(pipeline: Pipeline) -> None:
-    """Every event of the five streams is one row of its table, every spoiled one a dead letter of its reason."""
+    """Every event of the five streams is one row of its table, every spoiled one a dead letter."""
     before = tables.count(pipeline.stack.state.bigquery, pipeline.stack.streams)
     assert before.total == 0
     events = list(itertools.islice(sample_events(1, lambda: datetime.now(UTC), spoil_ratio=0.1), 300))
@@ -206,7 +208,7 @@ def test_each_reason_becomes_a_dead_letter(
 
 
 def _long_comment() -> bytes:
-    """Return a DeliveryRatedV6 whose comment is 2 MB as Avro and 12 MB as JSON, where each byte is escaped."""
+    """Return a DeliveryRatedV6 whose comment is 2 MB as Avro and, escaped, 12 MB as JSON."""
     schema = load_catalog().types[V6, "delivery.events.v6.DeliveryRatedV6"].schema
     events = sample_events(3, lambda: datetime.now(UTC))
     rated = next(e.event for e in events if e.item_type_name.endswith("DeliveryRatedV6") and not e.spoiled)
@@ -251,7 +253,7 @@ def test_handle_takes_a_push_and_cloudevents(pipeline: Pipeline, good: Iterator[
     "body", [b"", b"not json", b"[]", b"{}", b'{"message": {"data": "%%%", "messageId": "1"}}']
 )
 def test_a_body_that_is_no_push_becomes_a_dead_letter(pipeline: Pipeline, body: bytes) -> None:
-    """A malformed request is acknowledged only with its bytes in dead_letters, though sent twice only once."""
+    """A malformed request is acknowledged with its bytes in dead_letters; sent twice, shown once."""
     assert pipeline.post(body).status_code == 204
     assert pipeline.post(body).status_code == 204
     rows = pipeline.query("SELECT value FROM `events.dead_letters_unique` WHERE message_id IS NULL")
@@ -295,11 +297,12 @@ def test_a_row_with_a_field_that_the_table_lacks_becomes_a_dead_letter(
 def test_a_failure_that_may_pass_is_not_acknowledged(
     pipeline: Pipeline, good: Iterator[SampleEvent], status: int
 ) -> None:
-    """While BigQuery fails the answer is 503 and nothing is kept; afterwards the same push becomes a row."""
+    """While BigQuery fails the answer is 503; afterwards the same push becomes a row."""
     event = next(good)
     record = pipeline.record(event.value, type_name=event.item_type_name)
     body = push(envelope.pack(record, "test"), f"transient-{status}")
-    sql = f"SELECT 1 FROM `events.delivery_changed` WHERE kafka_partition = 999 AND kafka_offset = {record.offset}"
+    where = f"kafka_partition = 999 AND kafka_offset = {record.offset}"
+    sql = f"SELECT 1 FROM `events.delivery_changed` WHERE {where}"
     pipeline.bigquery.failures.append(status)
     assert pipeline.post(body).status_code == 503
     assert pipeline.query(sql) == []
@@ -308,7 +311,7 @@ def test_a_failure_that_may_pass_is_not_acknowledged(
 
 
 def test_repeats_change_nothing_that_a_reader_sees(pipeline: Pipeline, good: Iterator[SampleEvent]) -> None:
-    """A push repeated is dropped by its insertId, and shown once by the view where BigQuery has forgotten that."""
+    """A repeated push is dropped by its insertId, and shown once by the view where that is forgotten."""
     event = next(good)
     record = pipeline.record(event.value, type_name=event.item_type_name)
     body = push(envelope.pack(record, "test"), "repeat")
@@ -365,7 +368,7 @@ def test_the_bridge_killed_and_started_again_loses_nothing(
 
 
 def test_what_no_row_can_hold_stays_in_the_dead_letter_topic(tmp_path: Path) -> None:
-    """A value too large for a row of dead_letters is in the dead-letter topic whole, and the row has its hash."""
+    """A value too large for dead_letters is in the dead-letter topic whole, the row has its size."""
     with running(tmp_path, max_delivery_attempts=5) as pipeline:
         value = bytes(8_000_000)
         record = pipeline.record(value, type_name="delivery.events.v6.DeliveryRatedV6")

@@ -8,9 +8,14 @@ from uuid import UUID
 
 import fastavro
 import pytest
+from hypothesis import settings
 
 from decoder.catalog import Catalog, load_catalog
 from envelope import Record
+
+# A busy machine is no reason for a property to fail.
+settings.register_profile("unit", settings(), deadline=None)
+settings.load_profile("unit")
 
 RATED_TOPIC = "delivery_events_v6_topic"
 RATED_TYPE = "delivery.events.v6.DeliveryRatedV6"

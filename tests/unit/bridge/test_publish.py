@@ -23,7 +23,7 @@ TOPIC = "projects/p/topics/events"
 Status = grpc.StatusCode
 
 
-class Failure(grpc.RpcError):  # type: ignore[misc] # grpc ships no types
+class Failure(grpc.RpcError):
     """An error as gRPC raises it."""
 
     def __init__(self, code: grpc.StatusCode, details: str | None = "made up") -> None:
@@ -277,8 +277,8 @@ def test_all_refused_ends() -> None:
 )
 def test_transient_error_leaves_its_records_unsent(code: grpc.StatusCode) -> None:
     """Whatever may pass leaves the records of its request to be tried again, with the error named."""
-    these = records(2_000)
-    stub = FakeStub(refuse(1_500, code=code))
+    these = records(1_002)
+    stub = FakeStub(refuse(1_001, code=code))
     result = publisher(stub).publish(these)
     assert result.unsent == these[1_000:]
     assert result.refused == []
@@ -324,7 +324,7 @@ def test_abandoned_call_is_cancelled() -> None:
 
 
 def test_abandoning_many_calls_takes_no_longer_than_one() -> None:
-    """All calls in flight are given up together: SIGKILL comes 2 s later, a wait for each would be that long."""
+    """All calls in flight are given up together: SIGKILL comes 2 s later, as long as 8 waits."""
     stub = FakeStub(answers=False)
     result = publisher(stub, lambda: stub.waited_s >= 1).publish(records(8_000))
     assert len(stub.requests) == MAX_IN_FLIGHT

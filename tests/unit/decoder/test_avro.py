@@ -89,7 +89,7 @@ def test_container_of_one_event(codec: str) -> None:
 
 def test_schemaless_event_that_begins_as_a_container() -> None:
     """A schemaless event whose first bytes are a container's magic is still an event."""
-    event = {"a": -40, "b": 49, "c": -54, "d": -1}
+    event = {"a": -40, "b": 49, "c": 53, "d": -1}
     schema = fastavro.parse_schema(
         {"type": "record", "name": "R", "fields": [{"name": name, "type": "int"} for name in "abcd"]}
     )

@@ -22,7 +22,8 @@ def _topic(text: str) -> str:
 
 def test_streams_are_read(tmp_path: Path) -> None:
     """A stream has its table and its topics, each with version and whether it is current."""
-    text = "two: {table: t2, topics: [{name: a, version: 1, current: false}, {name: b, version: 2, current: true}]}"
+    topics = "{name: a, version: 1, current: false}, {name: b, version: 2, current: true}"
+    text = f"two: {{table: t2, topics: [{topics}]}}"
     assert load_streams(_file(tmp_path, _ORDERS, text)) == {
         "orders": Stream("orders", (Topic("orders_v1", 1, True),)),
         "two": Stream("t2", (Topic("a", 1, False), Topic("b", 2, True))),

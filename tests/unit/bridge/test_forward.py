@@ -1,0 +1,530 @@
+"""The loop stores an offset only after Pub/Sub acknowledged it, through outages and rebalances."""
+
+import itertools
+import logging
+from collections.abc import Callable, Sequence
+from typing import cast
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from bridge.consumer import StoppedByKafkaError
+from bridge.forward import AbandonedError, Forwarder
+from bridge.health import Status
+from bridge.publish import Publisher, Refused, Result
+from envelope import Record
+from logs import log
+
+At = tuple[str, int]
+OnRebalance = Callable[["FakeConsumer", list[TopicPartition]], None]
+P0, P1, P2 = ("t", 0), ("t", 1), ("t", 2)
+
+
+class FakeConsumer:
+    """A member of a known group: partitions in memory, and whatever a test makes happen inside a poll."""
+
+    def __init__(self, events: list[str]) -> None:
+        self.now = 0.0
+        self.waiting: list[Message] = []
+        self.assigned: list[At] = []
+        self.paused: set[At] = set()
+        self.stored: list[tuple[str, int, int]] = []
+        self.unpaused_polls: list[list[At]] = []
+        self.polls = 0
+        self.in_poll: list[Callable[[], Message | None]] = []
+        self._events = events
+
+    def subscribe(
+        self, topics: list[str], *, on_assign: OnRebalance, on_revoke: OnRebalance, on_lost: OnRebalance
+    ) -> None:
+        """Keep the callbacks."""
+        assert topics == ["t"]
+        self.on_assign, self.on_revoke, self.on_lost = on_assign, on_revoke, on_lost
+
+    def rebalance_in(self, *these: At) -> None:
+        """Assign partitions as librdkafka does: unpaused, unless the callback does otherwise."""
+        partitions = [TopicPartition(*at) for at in these]
+        self.assigned = []
+        self.on_assign(self, partitions)
+        self.assigned = [*these]
+
+    def rebalance_out(self, callback: OnRebalance) -> None:
+        """Take everything away, as the eager protocol does."""
+        gone, self.assigned, self.paused = self.assigned, [], set()
+        callback(self, [TopicPartition(*at) for at in gone])
+
+    def consume(self, count: int, timeout: float) -> list[Message]:
+        """Return what is waiting, unless its partition is paused."""
+        self.now += timeout if not self.waiting else 0
+        self.waiting = [m for m in self.waiting if _at(m) in self.assigned or m.error()]
+        taken = [m for m in self.waiting if _at(m) not in self.paused][:count]
+        self.waiting = [m for m in self.waiting if m not in taken]
+        if taken:
+            self._events.append("take")
+        return taken
+
+    def poll(self, timeout: float) -> Message | None:
+        """Let time pass, and do what the test wants to happen next."""
+        assert timeout > 0
+        self.polls += 1
+        self.now += timeout
+        self.unpaused_polls.append([at for at in self.assigned if at not in self.paused])
+        return self.in_poll.pop(0)() if self.in_poll else None
+
+    def assignment(self) -> list[TopicPartition]:
+        """Return what is assigned."""
+        return [TopicPartition(*at) for at in self.assigned]
+
+    def assign(self, partitions: list[TopicPartition]) -> None:
+        """Assign early, from within the callback."""
+        self.assigned = [(p.topic, p.partition) for p in partitions]
+
+    def pause(self, partitions: list[TopicPartition]) -> None:
+        """Pause what is assigned; others are passed over, as librdkafka does."""
+        self.paused |= {(p.topic, p.partition) for p in partitions} & {*self.assigned}
+
+    def resume(self, partitions: list[TopicPartition]) -> None:
+        """Resume."""
+        self.paused -= {(p.topic, p.partition) for p in partitions}
+
+    def store_offsets(self, *, offsets: list[TopicPartition]) -> None:
+        """Keep an offset; raise for a partition that is not assigned."""
+        for p in offsets:
+            if (p.topic, p.partition) not in self.assigned:
+                raise KafkaException(KafkaError(KafkaError._STATE, "not assigned"))  # noqa: SLF001
+            self.stored.append((p.topic, p.partition, p.offset))
+            self._events.append("store")
+
+    def committed(self, partitions: list[TopicPartition], *, timeout: float) -> list[TopicPartition]:
+        """Return that every partition has a commit."""
+        assert timeout > 0
+        return [TopicPartition(p.topic, p.partition, 0) for p in partitions]
+
+    def get_watermark_offsets(self, _: TopicPartition, *, cached: bool) -> tuple[int, int]:
+        """Return no ends."""
+        assert cached
+        return -1001, -1001
+
+    def position(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
+        """Return no position."""
+        return partitions
+
+
+def _at(message: Message) -> At:
+    return message.topic() or "", message.partition() or 0
+
+
+class FakePublisher:
+    """Answers with the results that the test lines up, and with success after them."""
+
+    def __init__(self, name: str, events: list[str]) -> None:
+        self.published: list[list[Record]] = []
+        self.dead_letters: list[list[Refused]] = []
+        self.results: list[Callable[[Sequence[Record]], Result]] = []
+        self.broken = False
+        self._name = name
+        self._events = events
+
+    def publish(self, records: Sequence[Record]) -> Result:
+        """Publish."""
+        self._events.append(f"{self._name} publish")
+        self.published.append([*records])
+        return self.results.pop(0)(records) if self.results else Result([], [], None)
+
+    def publish_dead_letters(self, refused: Sequence[Refused]) -> tuple[list[Refused], str | None]:
+        """Publish, or keep all of them while broken."""
+        if not refused:
+            return [], None
+        self._events.append(f"{self._name} dead letters")
+        if self.broken:
+            return [*refused], "UNAVAILABLE: dead letters"
+        self.dead_letters.append([*refused])
+        return [], None
+
+
+class Bridge:
+    """A forwarder over fakes: partitions 0 and 1 assigned, and stopped once `take` found nothing more."""
+
+    def __init__(self, max_records: int = 100) -> None:
+        self.events: list[str] = []
+        self.consumer = FakeConsumer(self.events)
+        self.publisher = FakePublisher("events", self.events)
+        self.dead = FakePublisher("dead", self.events)
+        self.abandoned = False
+        self.status = Status(lambda: self.consumer.now)
+        self.forwarder = Forwarder(
+            cast("Consumer", self.consumer),
+            cast("Publisher", self.publisher),
+            cast("Publisher", self.dead),
+            self.status,
+            max_records=max_records,
+            max_bytes=10**6,
+            stopping=lambda: not self.consumer.waiting,
+            abandoned=lambda: self.abandoned,
+            clock=lambda: self.consumer.now,
+        )
+        self.forwarder.subscribe(["t"], "latest")
+        self.consumer.rebalance_in(P0, P1)
+
+    def run(self, *messages: Message) -> None:
+        """Forward these."""
+        self.consumer.waiting = [*messages]
+        self.forwarder.run()
+
+    @property
+    def stored(self) -> list[tuple[str, int, int]]:
+        """What was stored, sorted."""
+        return sorted(self.consumer.stored)
+
+
+def message(at: At, offset: int, value: bytes = b"v") -> Message:
+    """Return a message at a position."""
+    return Message(topic=at[0], partition=at[1], offset=offset, value=value)
+
+
+def out_of_range() -> Message:
+    """Return the error of a committed offset that is gone."""
+    error = KafkaError(KafkaError._AUTO_OFFSET_RESET, "out of range")  # noqa: SLF001
+    return Message(topic="t", partition=1, offset=77, error=error)
+
+
+def down(records: Sequence[Record]) -> Result:
+    """Answer that none was taken."""
+    return Result([*records], [], "UNAVAILABLE: down")
+
+
+def refuse_all(records: Sequence[Record]) -> Result:
+    """Answer that none will ever be taken."""
+    return Result([], [Refused(r, "too_large", "big") for r in records], None)
+
+
+def positions(records: Sequence[Record]) -> list[tuple[int, int]]:
+    """Return partition and offset of each."""
+    return [(r.partition, r.offset) for r in records]
+
+
+@pytest.fixture
+def bridge() -> Bridge:
+    """Give a bridge with two partitions."""
+    return Bridge()
+
+
+@pytest.fixture(autouse=True)
+def _visible_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let caplog see the project's log, also after something set it up for standard output alone."""
+    monkeypatch.setattr(log, "propagate", True)
+
+
+def test_offsets_are_stored_after_the_acknowledgement(bridge: Bridge) -> None:
+    """A cycle is take, publish, store, in this order, with the highest offset and one per partition."""
+    bridge.run(message(P0, 4), message(P1, 8), message(P0, 5))
+    assert bridge.stored == [("t", 0, 6), ("t", 1, 9)]
+    assert bridge.events == ["take", "take", "events publish", "store", "store"]
+    assert positions(bridge.publisher.published[0]) == [(0, 4), (1, 8), (0, 5)]
+
+
+def test_counts(bridge: Bridge) -> None:
+    """What is forwarded is counted with its bytes, dead letters among it."""
+    bridge.publisher.results = [lambda r: Result([], [Refused(r[0], "too_large", "big")], None)]
+    bridge.run(message(P0, 1, b"12345"), message(P0, 2, b"123"))
+    assert bridge.status.counts() == {"forwarded": 2, "dead_lettered": 1, "bytes": 8}
+    assert bridge.status.assigned == ["t/0", "t/1"]
+
+
+def test_outage_pauses_polls_and_stores_once(bridge: Bridge) -> None:
+    """While Pub/Sub is down all is paused, polled and unstored; then stored once, and resumed."""
+    bridge.publisher.results = [down] * 6
+    bridge.run(message(P0, 4), message(P1, 8))
+    assert len(bridge.publisher.published) == 7
+    assert bridge.consumer.polls > 10
+    assert bridge.consumer.unpaused_polls == [[]] * bridge.consumer.polls
+    assert bridge.events[-2:] == ["store", "store"]
+    assert bridge.stored == [("t", 0, 5), ("t", 1, 9)]
+    assert bridge.consumer.paused == set()
+    assert bridge.status.forwarded == 2
+
+
+def test_outage_goes_on_where_it_was(bridge: Bridge) -> None:
+    """Records that were acknowledged are not sent again; the cycle is stored when the last one is."""
+    bridge.publisher.results = [
+        lambda r: Result([*r[1:]], [], "UNAVAILABLE: x"),
+        lambda r: Result([*r[1:]], [], "UNAVAILABLE: x"),
+    ]
+    bridge.run(message(P0, 1), message(P0, 2), message(P0, 3))
+    assert [positions(r) for r in bridge.publisher.published] == [
+        [(0, 1), (0, 2), (0, 3)],
+        [(0, 2), (0, 3)],
+        [(0, 3)],
+    ]
+    assert bridge.stored == [("t", 0, 4)]
+
+
+def test_backoff_has_an_end(bridge: Bridge) -> None:
+    """A long outage is asked after at least every 8 s, and the bridge stays healthy all the while."""
+    times: list[float] = []
+
+    def still_down(records: Sequence[Record]) -> Result:
+        times.append(bridge.consumer.now)
+        assert bridge.status.is_alive()
+        return down(records)
+
+    bridge.publisher.results = [still_down] * 40
+    bridge.run(message(P0, 1))
+    waits = [after - before for before, after in itertools.pairwise(times)]
+    assert times[-1] > 120
+    assert max(waits) <= 8.01
+    assert max(waits) >= 4
+    assert waits[0] < 0.5
+
+
+def test_after_an_outage_the_loop_goes_on() -> None:
+    """What waited in Kafka is forwarded after the hold, and a second outage is held like the first."""
+    bridge = Bridge(max_records=1)
+    bridge.publisher.results = [down, lambda _: Result([], [], None), down]
+    bridge.run(message(P0, 1), message(P0, 2), message(P1, 1))
+    assert bridge.consumer.stored == [("t", 0, 2), ("t", 0, 3), ("t", 1, 2)]
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_records_of_revoked_partitions_are_dropped(bridge: Bridge, lost: bool) -> None:  # noqa: FBT001
+    """Held records of a partition that went away are neither sent nor stored: its new owner reads them."""
+    consumer = bridge.consumer
+    callback = consumer.on_lost if lost else consumer.on_revoke
+
+    def take_one_away() -> None:
+        consumer.assigned.remove(P1)
+        callback(consumer, [TopicPartition(*P1)])
+
+    consumer.in_poll = [take_one_away]
+    bridge.publisher.results = [down] * 3
+    bridge.run(message(P0, 4), message(P1, 8))
+    assert [positions(r) for r in bridge.publisher.published[1:]] == [[(0, 4)]] * 3
+    assert bridge.stored == [("t", 0, 5)]
+    assert bridge.status.assigned == ["t/0"]
+    assert bridge.status.forwarded == 1
+
+
+def test_eager_rebalance_drops_what_comes_back_too(bridge: Bridge) -> None:
+    """A partition that is taken and given back is read again from its commit, so it is dropped."""
+    consumer = bridge.consumer
+    consumer.in_poll = [
+        lambda: consumer.rebalance_out(consumer.on_revoke),
+        lambda: consumer.rebalance_in(P0, P2),
+    ]
+    bridge.publisher.results = [down] * 4
+    bridge.run(message(P0, 4), message(P1, 8))
+    assert all(r == [] for r in bridge.publisher.published[2:])
+    assert bridge.stored == []
+    assert bridge.status.forwarded == 0
+
+
+def test_partitions_assigned_while_holding_arrive_paused(bridge: Bridge) -> None:
+    """New partitions are paused in the callback, so that no poll returns a record; they are resumed after."""
+    consumer = bridge.consumer
+    paused: list[set[At]] = []
+
+    def come() -> None:
+        consumer.rebalance_out(consumer.on_revoke)
+        consumer.rebalance_in(P1, P2)
+        paused.append(set(consumer.paused))
+
+    consumer.in_poll = [come]
+    bridge.publisher.results = [down, *[lambda _: Result([], [], "UNAVAILABLE: x")] * 3]
+    bridge.run(message(P0, 4))
+    assert paused == [{P1, P2}]
+    assert consumer.polls > 2
+    assert consumer.unpaused_polls == [[]] * consumer.polls
+    assert consumer.paused == set()
+    assert bridge.status.assigned == ["t/1", "t/2"]
+
+
+def test_partitions_assigned_after_a_hold_are_not_paused(bridge: Bridge) -> None:
+    """Only a hold pauses what a rebalance brings: afterwards it would never be resumed."""
+    bridge.publisher.results = [down]
+    bridge.run(message(P0, 1))
+    bridge.consumer.rebalance_out(bridge.consumer.on_revoke)
+    bridge.consumer.rebalance_in(P0, P2)
+    bridge.run(message(P2, 3), message(P0, 2))
+    assert bridge.consumer.paused == set()
+    assert bridge.stored == [("t", 0, 2), ("t", 0, 3), ("t", 2, 4)]
+
+
+def test_a_rebalance_before_a_hold_drops_nothing(bridge: Bridge) -> None:
+    """Partitions that once went and came back are this member's: a later outage must hold their records."""
+    bridge.consumer.rebalance_out(bridge.consumer.on_revoke)
+    bridge.consumer.rebalance_in(P0, P1)
+    bridge.publisher.results = [down]
+    bridge.run(message(P0, 4), message(P1, 8))
+    assert bridge.stored == [("t", 0, 5), ("t", 1, 9)]
+    assert positions(bridge.publisher.published[-1]) == [(0, 4), (1, 8)]
+
+
+def test_refused_record_is_dead_lettered_before_it_is_stored(
+    bridge: Bridge, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A record that Pub/Sub never takes is a dead letter first, with a log line, and then stored."""
+    bridge.publisher.results = [refuse_all]
+    bridge.run(message(P0, 4))
+    assert bridge.events == ["take", "events publish", "dead dead letters", "store"]
+    assert positions([r.record for r in bridge.dead.dead_letters[0]]) == [(0, 4)]
+    (line,) = [r for r in caplog.records if r.levelno == logging.ERROR]
+    assert line.__dict__["fields"] == {
+        "reason": "too_large",
+        "kafka_topic": "t",
+        "kafka_partition": 0,
+        "kafka_offset": 4,
+    }
+
+
+def test_dead_letter_topic_down_stores_nothing_until_it_works(bridge: Bridge) -> None:
+    """While the dead-letter topic fails, nothing is stored; then each is sent and counted once."""
+    bridge.dead.broken = True
+    bridge.publisher.results = [lambda r: Result([], [Refused(r[1], "too_large", "big")], None)]
+
+    def repair() -> None:
+        assert bridge.consumer.stored == []
+        assert bridge.status.dead_lettered == 0
+        bridge.dead.broken = False
+
+    bridge.consumer.in_poll = [lambda: None] * 12
+    bridge.consumer.in_poll.append(repair)
+    bridge.run(message(P0, 4), message(P0, 5), message(P1, 8))
+    assert [positions([r.record for r in d]) for d in bridge.dead.dead_letters] == [[(0, 5)]]
+    assert [positions(r) for r in bridge.publisher.published if r] == [[(0, 4), (0, 5), (1, 8)]]
+    assert bridge.stored == [("t", 0, 6), ("t", 1, 9)]
+    assert bridge.status.dead_lettered == 1
+
+
+def test_record_refused_during_the_hold(bridge: Bridge) -> None:
+    """A record that is refused only once Pub/Sub is back is a dead letter too, before anything is stored."""
+    bridge.publisher.results = [down, refuse_all]
+    bridge.run(message(P0, 4))
+    assert bridge.events[-3:] == ["events publish", "dead dead letters", "store"]
+    assert bridge.status.dead_lettered == 1
+
+
+def test_refused_record_of_a_revoked_partition_is_dropped(bridge: Bridge) -> None:
+    """A dead letter that waits for its topic is dropped with its partition: the new owner sends it."""
+    bridge.dead.broken = True
+    bridge.publisher.results = [refuse_all]
+
+    def go_and_repair() -> None:
+        bridge.consumer.rebalance_out(bridge.consumer.on_revoke)
+        bridge.dead.broken = False
+
+    bridge.consumer.in_poll = [go_and_repair]
+    bridge.run(message(P0, 4))
+    assert bridge.dead.dead_letters == []
+    assert bridge.stored == []
+
+
+def test_abandoned_while_holding_stores_nothing(bridge: Bridge) -> None:
+    """Told to stop at last during an outage, the cycle is given up, unstored, though a part was sent."""
+    bridge.publisher.results = [lambda r: Result([*r[1:]], [], "UNAVAILABLE: x"), *[down] * 50]
+
+    def abandon() -> None:
+        bridge.abandoned = True
+
+    bridge.consumer.in_poll = [lambda: None, lambda: None, abandon]
+    with pytest.raises(AbandonedError):
+        bridge.run(message(P0, 4), message(P0, 5))
+    assert bridge.stored == []
+    assert bridge.consumer.polls == 3
+    assert bridge.status.forwarded == 0
+
+
+def test_abandoned_before_the_hold_polls_no_more(bridge: Bridge) -> None:
+    """A publish that was abandoned ends the cycle at once."""
+    bridge.publisher.results = [down]
+    bridge.abandoned = True
+    with pytest.raises(AbandonedError):
+        bridge.run(message(P0, 4))
+    assert (bridge.stored, bridge.consumer.polls) == ([], 0)
+
+
+def test_cycle_that_is_acknowledged_late_is_stored(bridge: Bridge) -> None:
+    """A cycle that Pub/Sub took is stored, also when the time to stop is over."""
+    bridge.abandoned = True
+    bridge.run(message(P0, 4))
+    assert bridge.stored == [("t", 0, 5)]
+
+
+def test_offset_out_of_range_stops_the_loop(bridge: Bridge) -> None:
+    """A committed offset that is gone stops the loop, naming the place, with nothing stored past it."""
+    with pytest.raises(StoppedByKafkaError, match=r"t/1.* 77 "):
+        bridge.run(message(P0, 4), out_of_range())
+    assert bridge.stored == []
+
+
+def test_offset_out_of_range_stops_a_hold(bridge: Bridge) -> None:
+    """The same while holding, where it comes through the poll that keeps the membership."""
+    bridge.publisher.results = [down] * 50
+    bridge.consumer.in_poll = [lambda: None, out_of_range]
+    with pytest.raises(StoppedByKafkaError, match=r"t/1.* 77 "):
+        bridge.run(message(P0, 4))
+    assert bridge.stored == []
+
+
+def test_transient_error_does_not_end_a_hold(bridge: Bridge) -> None:
+    """A broker that is down for a moment during an outage is logged, and the hold goes on."""
+    error = KafkaError(KafkaError._TRANSPORT, "broker down")  # noqa: SLF001
+    bridge.publisher.results = [down] * 3
+    bridge.consumer.in_poll = [lambda: Message(topic="t", partition=0, error=error)]
+    bridge.run(message(P0, 4))
+    assert bridge.stored == [("t", 0, 5)]
+
+
+def test_record_that_comes_while_paused_stops(bridge: Bridge) -> None:
+    """A record out of a poll while holding would be lost behind a later offset: stop instead."""
+    bridge.publisher.results = [down] * 50
+    bridge.consumer.in_poll = [lambda: message(P1, 9)]
+    with pytest.raises(StoppedByKafkaError, match="t/1"):
+        bridge.run(message(P0, 4))
+    assert bridge.stored == []
+
+
+def test_error_in_a_callback_ends_the_hold_unstored(bridge: Bridge) -> None:
+    """Brokers that refuse the start positions of new partitions stop the bridge, with nothing stored."""
+    bridge.publisher.results = [down] * 50
+
+    def refused() -> Message:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "no answer"))  # noqa: SLF001
+
+    bridge.consumer.in_poll = [refused]
+    with pytest.raises(KafkaException):
+        bridge.run(message(P0, 4))
+    assert bridge.stored == []
+    assert bridge.consumer.paused == set()
+
+
+def test_told_to_stop_before_the_first_turn(bridge: Bridge) -> None:
+    """A bridge that is told to stop while it starts takes nothing."""
+    bridge.run()
+    assert bridge.events == []
+
+
+def test_status_line_goes_on_while_holding(bridge: Bridge, caplog: pytest.LogCaptureFixture) -> None:
+    """The line a minute is written during an outage too."""
+    bridge.publisher.results = [down] * 40
+    with caplog.at_level(logging.INFO):
+        bridge.run(message(P0, 4))
+    lines = [r for r in caplog.records if r.getMessage() == "status"]
+    assert bridge.consumer.now // 60.25 <= len(lines) <= bridge.consumer.now // 60
+    assert len(lines) > 2
+
+
+def test_partition_revoked_in_the_middle_of_a_take(bridge: Bridge) -> None:
+    """A record taken before its partition went is sent, and its offset is left to the new owner."""
+    consume = bridge.consumer.consume
+
+    def with_rebalance(count: int, timeout: float) -> list[Message]:
+        taken = consume(count, timeout)
+        if P1 in bridge.consumer.assigned and not timeout:
+            bridge.consumer.rebalance_out(bridge.consumer.on_revoke)
+            bridge.consumer.rebalance_in(P0)
+        return taken
+
+    bridge.consumer.consume = with_rebalance  # type: ignore[method-assign]
+    bridge.run(message(P1, 8), message(P0, 4))
+    assert positions(bridge.publisher.published[0]) == [(1, 8), (0, 4)]
+    assert bridge.stored == [("t", 0, 5)]

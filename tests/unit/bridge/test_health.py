@@ -1,0 +1,139 @@
+"""/healthz says whether the loop turns, and a line a minute what it did."""
+
+import http.client
+import json
+import logging
+from collections.abc import Iterator
+from typing import cast
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from bridge.health import MAX_TURN_S, REPORT_EVERY_S, Status, serve
+from logs import log
+
+
+class Clock:
+    """A clock that the test sets."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        """Return seconds."""
+        return self.now
+
+
+class FakeConsumer:
+    """A consumer three records behind."""
+
+    def assignment(self) -> list[TopicPartition]:
+        """Return one partition."""
+        return [TopicPartition("orders", 1)]
+
+    def position(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
+        """Return where it stands."""
+        return [TopicPartition(p.topic, p.partition, 4) for p in partitions]
+
+    def get_watermark_offsets(self, _: TopicPartition, *, cached: bool) -> tuple[int, int]:
+        """Return the ends known."""
+        assert cached
+        return 0, 7
+
+
+CONSUMER = cast("Consumer", FakeConsumer())
+
+
+@pytest.fixture(autouse=True)
+def _visible_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let caplog see the project's log, also after something set it up for standard output alone."""
+    monkeypatch.setattr(log, "propagate", True)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Give a clock."""
+    return Clock()
+
+
+@pytest.fixture
+def status(clock: Clock) -> Status:
+    """Give a status with something to tell."""
+    status = Status(clock)
+    status.assigned = ["orders/1"]
+    status.forwarded, status.dead_lettered, status.bytes = 12, 3, 4_567
+    return status
+
+
+@pytest.fixture
+def port(status: Status) -> Iterator[int]:
+    """Give the port of a server that tells the status."""
+    server = serve(status, 0)
+    yield server.server_address[1]
+    # Only the socket: shutdown() waits up to half a second for the daemon thread.
+    server.socket.close()
+
+
+def get(port: int, path: str) -> tuple[int, str, bytes]:
+    """Return status, content type and body."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.headers["Content-Type"], answer.read()
+    finally:
+        connection.close()
+
+
+def test_healthy_while_the_loop_turns(port: int, status: Status, clock: Clock) -> None:
+    """200 with the counts and the assignment, up to the longest a turn may take, and again after a turn."""
+    for _ in range(3):
+        clock.now += MAX_TURN_S - 1
+        code, content_type, body = get(port, "/healthz")
+        assert (code, content_type) == (200, "application/json")
+        assert json.loads(body) == {
+            "alive": True,
+            "assigned": ["orders/1"],
+            "forwarded": 12,
+            "dead_lettered": 3,
+            "bytes": 4_567,
+        }
+        status.turn(CONSUMER)
+
+
+def test_unhealthy_when_the_loop_hangs(port: int, status: Status, clock: Clock) -> None:
+    """503 once no turn ended for so long, and 200 again when one does."""
+    clock.now += MAX_TURN_S
+    code, _, body = get(port, "/healthz")
+    assert code == 503
+    assert json.loads(body)["alive"] is False
+    status.turn(CONSUMER)
+    assert get(port, "/healthz")[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/healthzz", "/health", "/healthz/x"])
+def test_nothing_else_is_served(port: int, path: str) -> None:
+    """Any other path is 404."""
+    assert get(port, path)[0] == 404
+
+
+def test_status_line_once_a_minute(status: Status, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """However often the loop turns, the counts and the lag are logged once a minute."""
+    with caplog.at_level(logging.INFO):
+        for _ in range(int(3 * REPORT_EVERY_S / 0.5)):
+            clock.now += 0.5
+            status.turn(CONSUMER)
+    lines = [r for r in caplog.records if r.getMessage() == "status"]
+    assert len(lines) == 3
+    assert {json.dumps(r.__dict__["fields"], sort_keys=True) for r in lines} == {
+        json.dumps(
+            {
+                "bytes": 4_567,
+                "dead_lettered": 3,
+                "forwarded": 12,
+                "lag": 3,
+                "lag_by_partition": {"orders/1": 3},
+            },
+            sort_keys=True,
+        )
+    }

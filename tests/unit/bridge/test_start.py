@@ -1,0 +1,134 @@
+"""Where a group starts is resolved once, and every partition has a commit from then on."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Literal, cast
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from bridge.start import commit_start_positions
+
+At = tuple[str, int]
+NONE = -1001
+
+
+class FakeConsumer:
+    """A group over topics whose partitions hold the offsets from `low` to `high`."""
+
+    def __init__(self, ends: dict[At, tuple[int, int]], committed: dict[At, int] | None = None) -> None:
+        self.group = dict(committed or {})
+        self.commits: list[dict[At, int]] = []
+        self.failing: At | None = None
+        self.before_list: Callable[[], None] = lambda: None
+        self._ends = ends
+
+    def committed(self, partitions: list[TopicPartition], *, timeout: float) -> list[TopicPartition]:
+        """Return what the group committed."""
+        assert timeout > 0
+        return [
+            TopicPartition(p.topic, p.partition, self.group.get((p.topic, p.partition), NONE))
+            for p in partitions
+        ]
+
+    def list_topics(self, topic: str, *, timeout: float) -> SimpleNamespace:
+        """Return the metadata of a topic."""
+        assert timeout > 0
+        self.before_list()
+        found = {partition: object() for name, partition in self._ends if name == topic}
+        return SimpleNamespace(topics={topic: SimpleNamespace(partitions=found, error=None)})
+
+    def get_watermark_offsets(self, partition: TopicPartition, *, timeout: float) -> tuple[int, int]:
+        """Return where a partition begins and ends."""
+        assert timeout > 0
+        return self._ends[partition.topic, partition.partition]
+
+    def commit(self, *, offsets: list[TopicPartition], asynchronous: bool) -> list[SimpleNamespace]:
+        """Commit, but for the failing partition."""
+        assert not asynchronous
+        made = {(p.topic, p.partition): p.offset for p in offsets}
+        self.commits.append(made)
+        self.group.update(made)
+        error = KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED, "not allowed")
+        return [
+            SimpleNamespace(topic=t, partition=n, error=error if (t, n) == self.failing else None)
+            for t, n in made
+        ]
+
+
+ENDS = {("a", 0): (5, 50), ("a", 1): (0, 10), ("b", 0): (7, 7)}
+
+
+def start(consumer: FakeConsumer, assigned: list[At], policy: Literal["latest", "earliest"]) -> None:
+    """Start a member that is assigned these partitions."""
+    commit_start_positions(
+        cast("Consumer", consumer), [TopicPartition(*at) for at in assigned], ["a", "b"], policy
+    )
+
+
+def test_new_latest_group_commits_the_end_everywhere() -> None:
+    """A new group commits the end of every partition of all topics, other members' and quiet ones too."""
+    consumer = FakeConsumer(ENDS)
+    start(consumer, [("a", 0)], "latest")
+    assert consumer.commits == [{("a", 0): 50, ("a", 1): 10, ("b", 0): 7}]
+
+
+def test_new_earliest_group_commits_the_beginning() -> None:
+    """With `earliest`, a new group begins where each log begins, which need not be 0."""
+    consumer = FakeConsumer(ENDS)
+    start(consumer, [("a", 0), ("a", 1), ("b", 0)], "earliest")
+    assert consumer.commits == [{("a", 0): 5, ("a", 1): 0, ("b", 0): 7}]
+
+
+@pytest.mark.parametrize("policy", ["latest", "earliest"])
+def test_new_partition_of_a_known_group_starts_at_its_beginning(
+    policy: Literal["latest", "earliest"],
+) -> None:
+    """A partition that a known group never saw loses nothing: it starts at its beginning."""
+    consumer = FakeConsumer(ENDS, {("a", 0): 20, ("b", 0): 0})
+    start(consumer, [("a", 0), ("a", 1)], policy)
+    assert consumer.commits == [{("a", 1): 0}]
+
+
+@pytest.mark.parametrize("assigned", [[], [("a", 0)], [("a", 0), ("a", 1)]])
+def test_nothing_missing_commits_nothing(assigned: list[At]) -> None:
+    """Where every assigned partition has a commit, also at 0, none is touched."""
+    consumer = FakeConsumer(ENDS, {("a", 0): 0, ("a", 1): 10})
+    start(consumer, assigned, "latest")
+    assert consumer.commits == []
+
+
+def test_another_members_start_positions_are_kept() -> None:
+    """Two members that start a new group together: the later finds the earlier's commits and keeps them."""
+    consumer = FakeConsumer(ENDS)
+
+    def other_member_was_first() -> None:
+        consumer.group = {at: high for at, (_, high) in ENDS.items()}
+
+    consumer.before_list = other_member_was_first
+    start(consumer, [("a", 1), ("b", 0)], "latest")
+    assert {at: o for commit in consumer.commits for at, o in commit.items() if o != ENDS[at][1]} == {}
+    assert consumer.group == {("a", 0): 50, ("a", 1): 10, ("b", 0): 7}
+
+
+def test_refused_commit_raises() -> None:
+    """A position that the brokers did not take is an error: the partition would be without one."""
+    consumer = FakeConsumer(ENDS)
+    consumer.failing = ("a", 1)
+    with pytest.raises(KafkaException, match="not allowed"):
+        start(consumer, [("a", 0)], "latest")
+
+
+def test_unanswered_question_raises() -> None:
+    """A partition whose commit cannot be read is not taken for one without a commit."""
+    consumer = FakeConsumer(ENDS, {("a", 0): 20})
+
+    def unstable(partitions: list[TopicPartition], *, timeout: float) -> list[SimpleNamespace]:
+        assert timeout > 0
+        error = KafkaError(KafkaError.UNSTABLE_OFFSET_COMMIT, "unstable")
+        return [SimpleNamespace(topic=p.topic, offset=NONE, error=error) for p in partitions]
+
+    consumer.committed = unstable  # type: ignore[assignment,method-assign] # no TopicPartition with an error can be made
+    with pytest.raises(KafkaException, match="unstable"):
+        start(consumer, [("a", 0)], "latest")
+    assert consumer.commits == []

@@ -1,0 +1,467 @@
+"""`handle`, from request to answer: 204 only when every record is a row or a dead letter."""
+
+import asyncio
+import base64
+import io
+import json
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from itertools import cycle
+from typing import cast
+
+import fastavro
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from starlette.requests import Request
+from starlette.responses import Response
+
+import logs
+import main
+from decoder.catalog import Catalog
+from envelope import Message, Record, pack, pack_bundle
+from rejection import Reason, RejectedError
+from sink.batch import MAX_ROW_BYTES, Row, TransientError
+from sink.bigquery import Outcome, Table
+from sink.writer import Writer
+
+_TOPIC = "delivery_events_v6_topic"
+_TYPE = b"delivery.events.v6.DeliveryRatedV6"
+_STRUCTURED = "application/cloudevents+json"
+_REFUSED = RejectedError(Reason.ROW_REFUSED, "no such field")
+_LATER = TransientError("503")
+
+Columns = dict[str, object]
+
+
+class _Table(Table):
+    """A table that keeps the rows it takes; `answer` says which."""
+
+    def __init__(self) -> None:
+        self.rows: list[Columns] = []
+        self.ids: list[str] = []
+        self.answer: Callable[[Columns], Outcome] = lambda _: None
+
+    def insert(self, rows: Sequence[Row]) -> list[Outcome]:
+        return [self._take(row) for row in rows]
+
+    def _take(self, row: Row) -> Outcome:
+        columns: Columns = json.loads(row.body)
+        outcome = self.answer(columns)
+        if outcome is None:
+            self.rows.append(columns)
+            self.ids.append(row.insert_id)
+        return outcome
+
+
+class _Tables:
+    """The data set: the five streams share one table here, the dead letters have theirs."""
+
+    def __init__(self) -> None:
+        self.events, self.dead_letters = _Table(), _Table()
+        self.names: list[str] = []
+
+    def connect(self, name: str) -> Table:
+        self.names.append(name)
+        return self.dead_letters if name == main.DEAD_LETTERS else self.events
+
+    @property
+    def dead_letter(self) -> Columns:
+        """The only dead letter, where there is no row."""
+        assert not self.events.rows
+        (dead_letter,) = self.dead_letters.rows
+        return dead_letter
+
+
+@pytest.fixture
+def tables(monkeypatch: pytest.MonkeyPatch) -> _Tables:
+    """Give the data set that `handle` writes to."""
+    tables = _Tables()
+    monkeypatch.setattr(main, "writer", Writer(tables.connect))
+    return tables
+
+
+def _handle(
+    body: bytes, content_type: str = "application/json", method: str = "POST", **headers: str
+) -> Response:
+    """Return the answer to a request."""
+    raw = {"content-type": content_type, **{name.replace("_", "-"): text for name, text in headers.items()}}
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": "/",
+        "query_string": b"",
+        "headers": [(name.encode(), text.encode()) for name, text in raw.items()],
+    }
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def answer() -> Response:
+        return await cast("Awaitable[Response]", main.handle(Request(scope, receive)))
+
+    return asyncio.run(asyncio.wait_for(answer(), 20))
+
+
+def _push(message: Message, message_id: str = "77") -> bytes:
+    """Return the body that Pub/Sub pushes."""
+    return msgspec.json.encode(
+        {
+            "message": {
+                "data": message.data,
+                "attributes": message.attributes,
+                "messageId": message_id,
+                "publishTime": "2024-02-29T23:59:59.987Z",
+            },
+            "subscription": "projects/p/subscriptions/s",
+        }
+    )
+
+
+def _change(record: Record, **changes: object) -> Record:
+    return msgspec.structs.replace(record, **changes)
+
+
+def _cells(record: Record) -> list[dict[str, str | None]]:
+    return [
+        {"name": name, "value": None if value is None else base64.b64encode(value).decode()}
+        for name, value in record.headers
+    ]
+
+
+def _with_comment(catalog: Catalog, event: Mapping[str, object], comment: str) -> bytes:
+    """Return the bytes of an event in which the customer wrote this."""
+    buffer = io.BytesIO()
+    schema = catalog.types[_TOPIC, _TYPE.decode()].schema
+    fastavro.schemaless_writer(buffer, schema, {**event, "comment": comment})
+    return buffer.getvalue()
+
+
+def test_record_becomes_a_row(tables: _Tables, rated: Record) -> None:
+    """A good record is one row of its stream's table, and 204."""
+    assert _handle(_push(pack(rated, "prod"))).status_code == 204
+    assert (tables.names, tables.dead_letters.rows) == (["delivery_changed"], [])
+    (row,) = tables.events.rows
+    assert row["event_type"] == "DeliveryRatedV6"
+    assert row["kafka_headers"] == _cells(rated)
+    assert [row[n] for n in ("kafka_offset", "kafka_key", "env")] == [str(rated.offset), "AP9rZXk=", "prod"]
+    assert tables.events.ids == [f"{_TOPIC}/3/{rated.offset}/{rated.timestamp}"]
+
+
+def test_plain_message_becomes_a_row(tables: _Tables, rated: Record) -> None:
+    """So is a record in the plain form."""
+    record = _change(rated, key=None, headers=(("item_type_name", _TYPE),))
+    message = pack(record, "prod")
+    assert message.attributes["item_type_name"] == _TYPE.decode()
+    assert _handle(_push(message)).status_code == 204
+    assert [row["kafka_headers"] for row in tables.events.rows] == [_cells(record)]
+
+
+def test_cloud_events_become_rows(tables: _Tables, rated: Record) -> None:
+    """The same message as a binary and as a structured CloudEvent, its data as JSON or as base64."""
+    body = _push(pack(rated, "prod"))
+    attributes = {"specversion": "1.0", "id": "1", "source": "//pubsub", "type": "messagePublished"}
+    event = {**attributes, "data": msgspec.Raw(body)}
+    event_64 = {**attributes, "data_base64": body}
+    binary = {f"ce_{name}": value for name, value in attributes.items()}
+    assert _handle(body, **binary).status_code == 204
+    assert _handle(msgspec.json.encode(event), _STRUCTURED).status_code == 204
+    assert _handle(msgspec.json.encode(event_64), f"{_STRUCTURED}; charset=utf-8").status_code == 204
+    assert len(tables.events.rows) == 3
+    assert len(set(tables.events.ids)) == 1
+
+
+def test_redelivery_has_the_same_insert_id(tables: _Tables, rated: Record) -> None:
+    """A message that comes again is told apart from a new one by its row's insertId."""
+    bad = pack(_change(rated, value=b""), "prod")
+    for body in (_push(pack(rated, "prod")), _push(bad), _push(Message(b"", {})), b"no"):
+        assert [_handle(body).status_code for _ in range(2)] == [204, 204]
+    assert [tables.events.ids[0]] * 2 == tables.events.ids
+    assert tables.dead_letters.ids[::2] == tables.dead_letters.ids[1::2]
+    assert len(set(tables.dead_letters.ids)) == 3
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])
+def test_only_post_is_a_push(tables: _Tables, rated: Record, method: str) -> None:
+    """Another method is 405, whatever its body, and writes nothing."""
+    response = _handle(_push(pack(rated, "prod")), method=method)
+    assert (response.status_code, response.headers["allow"]) == (405, "POST")
+    assert tables.names == []
+
+
+def _raise(error: Exception) -> Callable[[Columns], Outcome]:
+    def answer(_: Columns) -> Outcome:
+        raise error
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "answer", [lambda _: _LATER, _raise(_LATER)], ids=["of the row", "of the whole insert"]
+)
+def test_transient_failure_is_not_acknowledged(
+    tables: _Tables, rated: Record, answer: Callable[[Columns], Outcome]
+) -> None:
+    """What may pass with time is 503 with a pause, no dead letter, and a row when it has passed."""
+    tables.events.answer = answer
+    response = _handle(_push(pack(rated, "prod")))
+    assert (response.status_code, response.headers["retry-after"]) == (503, "10")
+    assert (tables.events.rows, tables.dead_letters.rows) == ([], [])
+    tables.events.answer = lambda _: None
+    assert _handle(_push(pack(rated, "prod"))).status_code == 204
+    assert len(tables.events.rows) == 1
+
+
+@pytest.mark.parametrize(
+    ("reason", "stream", "changes"),
+    [
+        (Reason.UNKNOWN_TOPIC, None, {"topic": "other"}),
+        (Reason.TOMBSTONE, "delivery_changed", {"value": None}),
+        (Reason.MISSING_TYPE_HEADER, "delivery_changed", {"headers": (("a", b"1"), ("a", None))}),
+        (Reason.MISSING_TYPE_HEADER, "delivery_changed", {"headers": ()}),
+        (Reason.UNKNOWN_TYPE, "delivery_changed", {"headers": (("item_type_name", b"os.system"),)}),
+        (Reason.UNKNOWN_TYPE, "delivery_changed", {"topic": "delivery_events_v4_topic"}),
+        (Reason.UNDECODABLE, "delivery_changed", {"value": b"\x01"}),
+        (Reason.UNDECODABLE, "delivery_changed", {"value": b""}),
+        (Reason.ROW_REFUSED, "delivery_changed", {"timestamp": 2**63 - 1}),
+    ],
+)
+def test_record_that_can_never_be_a_row_is_a_dead_letter(
+    tables: _Tables, rated: Record, reason: Reason, stream: str | None, changes: dict[str, object]
+) -> None:
+    """Each reason code: the dead letter has the stream, every header, the position and the bytes."""
+    record = _change(rated, **changes)
+    assert _handle(_push(pack(record, "prod"))).status_code == 204
+    dead_letter = tables.dead_letter
+    assert (dead_letter["reason"], dead_letter["stream"]) == (reason, stream)
+    assert dead_letter["message"]
+    assert dead_letter["kafka_headers"] == _cells(record)
+    names = ("kafka_topic", "kafka_partition", "kafka_offset", "kafka_timestamp_ms", "kafka_key")
+    expected = [record.topic, 3, str(record.offset), str(record.timestamp), "AP9rZXk="]
+    assert [dead_letter[name] for name in names] == expected
+    value = None if record.value is None else base64.b64encode(record.value).decode()
+    assert [dead_letter[n] for n in ("value", "env", "message_id", "complete")] == [value, "prod", "77", True]
+
+
+def test_trailing_bytes_are_a_dead_letter(tables: _Tables, rated: Record) -> None:
+    """An event with something behind it keeps all of its bytes."""
+    value = (rated.value or b"") + b"\x00"
+    assert _handle(_push(pack(_change(rated, value=value), "prod"))).status_code == 204
+    assert tables.dead_letter["reason"] == Reason.TRAILING_BYTES
+    assert tables.dead_letter["value"] == base64.b64encode(value).decode()
+
+
+def test_malformed_envelope_is_a_dead_letter(tables: _Tables) -> None:
+    """A message that no bridge wrote keeps its id, its attributes and its data."""
+    assert _handle(_push(Message(b"\x00data", {"kafka.topic": "t", "a": "ü"}))).status_code == 204
+    dead_letter = tables.dead_letter
+    assert dead_letter["reason"] == Reason.MALFORMED_ENVELOPE
+    assert "kafka.partition is missing" in str(dead_letter["message"])
+    assert json.loads(str(dead_letter["attributes"])) == {"kafka.topic": "t", "a": "ü"}
+    assert (dead_letter["message_id"], dead_letter["value"]) == ("77", "AGRhdGE=")
+    assert dead_letter["kafka_topic"] is None
+
+
+@pytest.mark.parametrize("length", [0, 1, -1])
+def test_bundle_cut_short_is_a_dead_letter(tables: _Tables, rated: Record, length: int) -> None:
+    """A bundle that lost its end is one dead letter with what is left; none of its records is a row."""
+    message = pack_bundle((rated, rated), "prod")
+    cut = Message(message.data[:length], message.attributes)
+    assert _handle(_push(cut)).status_code == 204
+    assert tables.dead_letter["reason"] == Reason.MALFORMED_ENVELOPE
+    assert tables.dead_letter["value"] == base64.b64encode(cut.data).decode()
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/json", b""),
+        ("application/json", b"not json \xff"),
+        ("application/json", b'{"message":{"data":"?","messageId":"1"}}'),
+        ("application/json", b'{"message":{"data":"YQ=="}}'),
+        (_STRUCTURED, b"{}"),
+        ("multipart/form-data", b"--x"),
+    ],
+)
+def test_malformed_request_is_a_dead_letter(tables: _Tables, content_type: str, body: bytes) -> None:
+    """A body that is no push keeps all of its bytes: even that is not dropped."""
+    assert _handle(body, content_type).status_code == 204
+    dead_letter = tables.dead_letter
+    assert dead_letter["reason"] == Reason.MALFORMED_ENVELOPE
+    assert "request body" in str(dead_letter["message"]) or "CloudEvent" in str(dead_letter["message"])
+    assert base64.b64decode(str(dead_letter["value"])) == body
+    assert (dead_letter["message_id"], dead_letter["attributes"]) == (None, None)
+
+
+def test_row_that_bigquery_refuses_is_a_dead_letter(tables: _Tables, rated: Record) -> None:
+    """A row that BigQuery will never take keeps the record's bytes, with BigQuery's own words."""
+    tables.events.answer = lambda _: _REFUSED
+    assert _handle(_push(pack(rated, "prod"))).status_code == 204
+    dead_letter = tables.dead_letter
+    assert (dead_letter["reason"], dead_letter["message"]) == (Reason.ROW_REFUSED, "no such field")
+    assert dead_letter["kafka_headers"] == _cells(rated)
+    assert base64.b64decode(str(dead_letter["value"])) == rated.value
+
+
+def test_row_that_is_too_large_is_a_dead_letter(
+    tables: _Tables, rated: Record, catalog: Catalog, rated_event: Mapping[str, object]
+) -> None:
+    """An event whose JSON text is over BigQuery's limit keeps its smaller bytes in the dead letter."""
+    value = _with_comment(catalog, rated_event, "\x01" * (MAX_ROW_BYTES // 6))
+    assert _handle(_push(pack(_change(rated, value=value), "prod"))).status_code == 204
+    dead_letter = tables.dead_letter
+    assert (dead_letter["reason"], dead_letter["complete"]) == (Reason.TOO_LARGE, True)
+    assert base64.b64decode(str(dead_letter["value"])) == value
+
+
+def test_value_that_no_row_can_hold_is_left_to_the_dead_letter_topic(tables: _Tables, rated: Record) -> None:
+    """The row says what there is, without the bytes, and the message is not acknowledged."""
+    record = _change(rated, value=b"\x01" * (MAX_ROW_BYTES * 3 // 4))
+    assert _handle(_push(pack(record, "prod"))).status_code == 503
+    dead_letter = tables.dead_letter
+    assert (dead_letter["reason"], dead_letter["complete"]) == (Reason.UNDECODABLE, False)
+    assert (dead_letter["value"], dead_letter["value_size"]) == (None, len(record.value or b""))
+    assert dead_letter["kafka_headers"] == _cells(rated)
+
+
+def test_type_header_that_no_row_can_hold_is_left_to_the_dead_letter_topic(
+    tables: _Tables, rated: Record
+) -> None:
+    """A bundle's header may be of any size: the row then does without it, and still is there."""
+    record = _change(rated, headers=(("item_type_name", b"x" * (MAX_ROW_BYTES * 3 // 4)),))
+    assert _handle(_push(pack(record, "prod"))).status_code == 503
+    dead_letter = tables.dead_letter
+    assert (dead_letter["reason"], dead_letter["complete"]) == (Reason.UNKNOWN_TYPE, False)
+
+
+@pytest.mark.parametrize("answer", [lambda _: _REFUSED, lambda _: _LATER, _raise(_LATER)])
+@pytest.mark.parametrize("body", ["unknown type", "malformed envelope", "malformed request", "refused row"])
+def test_dead_letter_that_is_not_inserted_is_not_acknowledged(
+    tables: _Tables, rated: Record, body: str, answer: Callable[[Columns], Outcome]
+) -> None:
+    """Whatever BigQuery says to the dead letter, 204 needs its row."""
+    bodies = {
+        "unknown type": _push(pack(_change(rated, headers=(("item_type_name", b"x"),)), "prod")),
+        "malformed envelope": _push(Message(b"", {})),
+        "malformed request": b"no",
+        "refused row": _push(pack(rated, "prod")),
+    }
+    tables.events.answer = lambda _: _REFUSED
+    tables.dead_letters.answer = answer
+    assert _handle(bodies[body]).status_code == 503
+
+
+def test_bundle_is_a_row_for_each_record(tables: _Tables, rated: Record) -> None:
+    """All records of a bundle are rows, each with its own position."""
+    records = [_change(rated, offset=n) for n in range(100)]
+    assert _handle(_push(pack_bundle(records, "prod"))).status_code == 204
+    assert sorted(int(str(row["kafka_offset"])) for row in tables.events.rows) == list(range(100))
+    assert len(set(tables.events.ids)) == 100
+
+
+def test_bad_record_of_a_bundle_is_a_dead_letter_alone(tables: _Tables, rated: Record) -> None:
+    """Records that cannot be rows cost their neighbours nothing."""
+    tables.events.answer = lambda columns: _REFUSED if columns["kafka_offset"] == "4" else None
+    changes: list[dict[str, object]] = [{}, {"value": None}, {"topic": "other"}, {}, {}, {"value": b"\x00"}]
+    records = [_change(rated, offset=n, **change) for n, change in enumerate(changes)]
+    assert _handle(_push(pack_bundle(records, "prod"))).status_code == 204
+    assert sorted(str(row["kafka_offset"]) for row in tables.events.rows) == ["0", "3"]
+    assert {row["kafka_offset"]: row["reason"] for row in tables.dead_letters.rows} == {
+        "1": Reason.TOMBSTONE,
+        "2": Reason.UNKNOWN_TOPIC,
+        "4": Reason.ROW_REFUSED,
+        "5": Reason.UNDECODABLE,
+    }
+
+
+@pytest.mark.parametrize("failing", ["0", "1", "2"])
+def test_transient_record_of_a_bundle_is_not_acknowledged(
+    tables: _Tables, rated: Record, failing: str
+) -> None:
+    """One record that may pass later is 503 for the whole; the others are in already."""
+    tables.events.answer = lambda columns: _LATER if columns["kafka_offset"] == failing else None
+    records = [_change(rated, offset=n) for n in range(3)]
+    assert _handle(_push(pack_bundle(records, "prod"))).status_code == 503
+    assert len(tables.events.rows) == 2
+    assert tables.dead_letters.rows == []
+
+
+_texts = st.text(max_size=10)
+_bytes = st.binary(max_size=40)
+_some_records = st.builds(
+    Record,
+    topic=st.sampled_from([_TOPIC, "delivery_events_v4_topic", "other"]),
+    partition=st.integers(0, 3),
+    offset=st.integers(0, 2**63 - 1),
+    timestamp=st.none() | st.integers(-(2**63), 2**63 - 1) | st.just(1_709_251_199_999),
+    key=st.none() | _bytes,
+    headers=st.lists(
+        st.tuples(st.just("item_type_name") | _texts, st.none() | st.just(_TYPE) | _bytes), max_size=4
+    ).map(tuple),
+    value=st.none() | _bytes | st.just(b"good"),
+)
+_attributes = st.dictionaries(
+    st.sampled_from(["kafka.topic", "kafka.partition", "kafka.offset", "kafka.bundle"]) | _texts,
+    st.sampled_from(["0", "1", _TOPIC]) | _texts,
+    max_size=5,
+)
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | _texts,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["message", "data", "data_base64", "attributes", "messageId"]), inner, max_size=4
+        )
+    ),
+    max_leaves=10,
+)
+# Bodies that are hardly ever a message of the bridge's, and records that the bridge sends together.
+_bodies = st.one_of(
+    _bytes,
+    _json.map(msgspec.json.encode),
+    st.builds(Message, _bytes, _attributes).map(_push),
+)
+_batches = st.lists(_some_records, min_size=1, max_size=4)
+_content_types = st.sampled_from(["application/json", "", _STRUCTURED, "text/plain"])
+
+
+@pytest.fixture(scope="module")
+def _quiet() -> Iterator[None]:
+    """Keep thousands of log lines out of the output."""
+    logs.log.disabled = True
+    yield
+    logs.log.disabled = False
+
+
+@pytest.mark.usefixtures("_quiet")
+@settings(max_examples=200)
+@given(
+    _bodies | _batches, _content_types, st.lists(st.sampled_from([None, None, _REFUSED, _LATER]), min_size=1)
+)
+def test_no_input_is_acknowledged_without_an_insert(
+    rated: Record, request_of: bytes | list[Record], content_type: str, outcomes: list[Outcome]
+) -> None:
+    """Whatever comes, and whatever BigQuery says: 204 means a row or a dead letter for each record."""
+    body, count = _request(request_of, rated)
+    tables, answers = _Tables(), cycle(outcomes)
+    tables.events.answer = tables.dead_letters.answer = lambda _: next(answers)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(main, "writer", Writer(tables.connect))
+        status = _handle(body, content_type).status_code
+    inserted = len(tables.events.rows) + len(tables.dead_letters.rows)
+    assert status in (204, 503)
+    if status == 204:
+        assert inserted == (1 if content_type == _STRUCTURED else count)
+    else:
+        assert set(outcomes) != {None}, "BigQuery took everything"
+
+
+def _request(request_of: bytes | list[Record], rated: Record) -> tuple[bytes, int]:
+    """Return a body and how many records are in it: 1 where it is no message of the bridge's."""
+    if isinstance(request_of, bytes):
+        return request_of, 1
+    records = [
+        _change(record, value=rated.value) if record.value == b"good" else record for record in request_of
+    ]
+    message = pack(records[0], "prod") if len(records) == 1 else pack_bundle(records, "prod")
+    return _push(message), len(records)
