@@ -3,6 +3,7 @@
 https://cloud.google.com/logging/docs/structured-logging
 """
 
+import json
 import logging
 import sys
 from datetime import UTC, datetime
@@ -27,7 +28,12 @@ class _JsonFormatter(logging.Formatter):
         if record.exc_info:
             # Error Reporting groups by a stack trace in the message.
             line["message"] = f"{line['message']}\n{self.formatException(record.exc_info)}"
-        return msgspec.json.encode(line, enc_hook=repr).decode()
+        try:
+            return msgspec.json.encode(line, enc_hook=repr).decode()
+        except (
+            UnicodeEncodeError
+        ):  # half a surrogate pair, which the escapes of the standard library can hold
+            return json.dumps(line, default=repr)
 
 
 def fields(**values: object) -> dict[str, dict[str, object]]:

@@ -14,13 +14,12 @@ import push
 from decoder.catalog import load_catalog
 from decoder.dead_letters import DeadLetterRow, dead_letter_of_bytes, dead_letter_of_record, fit, identity
 from decoder.rows import event_row, insert_id
+from decoder.streams import DEAD_LETTERS
 from logs import fields, log
 from rejection import Reason, RejectedError
 from sink import bigquery
 from sink.batch import MAX_ROW_BYTES, Row, TransientError
 from sink.writer import Writer
-
-DEAD_LETTERS = "dead_letters"
 
 logs.set_up()
 catalog = load_catalog()  # at import: a wrong catalogue stops the deployment, not the events

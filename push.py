@@ -55,8 +55,8 @@ def receive(content_type: str, body: bytes) -> Delivery:
         MalformedRequestError: the body is not such a request.
     """
     try:
-        push = _structured_push(body) if content_type.startswith(_STRUCTURED) else _push.decode(body)
-    except (msgspec.DecodeError, UnicodeError) as error:
+        push = _structured_push(body) if content_type.lower().startswith(_STRUCTURED) else _push.decode(body)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise MalformedRequestError(
             f"request body of {len(body)} bytes is not a Pub/Sub push: {error}"
         ) from error

@@ -20,7 +20,8 @@ _OWN_PROPERTIES = {
     "group.protocol": "only the classic protocol is supported",
     "partition.assignment.strategy": "only librdkafka's default, range,roundrobin, is supported",
 }
-_PUBSUB_TOPIC = re.compile(r"projects/[^/]+/topics/[^/]+")
+# https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names
+_PUBSUB_TOPIC = re.compile(r"projects/[a-z0-9][a-z0-9:.-]*/topics/(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,254}")
 _ENV = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
@@ -53,7 +54,8 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Config:
     env = parser.parse_args(arguments).env or environment.get("ENV") or "dev"
     if not _ENV.fullmatch(env):
         raise ConfigError(f"--env is {env!r}: use up to 63 of a-z, 0-9, - and _")
-    topics = tuple(name.strip() for name in _required(environment, "KAFKA_TOPICS").split(",") if name.strip())
+    names = (name.strip() for name in _required(environment, "KAFKA_TOPICS").split(","))
+    topics = tuple(dict.fromkeys(name for name in names if name))
     if not topics or any(name.startswith("^") for name in topics):
         raise ConfigError(
             "KAFKA_TOPICS must be topic names with commas between them; patterns are not supported"

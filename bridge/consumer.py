@@ -11,10 +11,22 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from envelope import Record
+from envelope import Header, Record
 from logs import fields, log
 
 TAKE_AT_ONCE = 500
+
+
+# Reported in place of a batch that librdkafka then goes on behind.
+_SKIPPED_RECORDS = frozenset(
+    {
+        KafkaError._BAD_MSG,  # noqa: SLF001 - these names are public
+        KafkaError._BAD_COMPRESSION,  # noqa: SLF001
+        KafkaError._NOT_IMPLEMENTED,  # noqa: SLF001
+        KafkaError.INVALID_MSG,
+        KafkaError.MSG_SIZE_TOO_LARGE,
+    }
+)
 
 
 class StoppedByKafkaError(Exception):
@@ -83,18 +95,31 @@ def _record(message: Message) -> Record:
     if topic is None or partition is None or offset is None:
         raise StoppedByKafkaError("the consumer returned a record without a position")
     kind, timestamp = message.timestamp()
-    headers = message.headers() or []
-    if isinstance(headers, dict):  # the stubs allow it, a received record has a list
-        headers = list(headers.items())
     return Record(
         topic,
         partition,
         offset,
         None if kind == TIMESTAMP_NOT_AVAILABLE else timestamp,
         _raw(message.key()),
-        tuple((name, _raw(value)) for name, value in headers),
+        _headers(message),
         _raw(message.value()),
     )
+
+
+def _headers(message: Message) -> tuple[Header, ...]:
+    try:
+        headers = message.headers() or []
+    except UnicodeDecodeError as error:
+        # Kafka's own clients cannot write such a name; the record goes on, to become a dead letter.
+        log.error(
+            "a header name is not UTF-8, forwarded without headers: %s",
+            error,
+            extra=fields(topic=message.topic(), partition=message.partition(), offset=message.offset()),
+        )
+        return ()
+    if isinstance(headers, dict):  # the stubs allow it, a received record has a list
+        headers = list(headers.items())
+    return tuple((name, _raw(value)) for name, value in headers)
 
 
 def check(error: KafkaError, message: Message) -> None:
@@ -107,7 +132,12 @@ def check(error: KafkaError, message: Message) -> None:
         raise StoppedByKafkaError(
             f"{message.topic()}/{message.partition()}: the committed offset {message.offset()} is out of "
             f"range, records up to the log's start may be lost: {error.str()}. Look at the topic's "
-            "retention, then move the group's offset with kafka-consumer-groups --reset-offsets and start again"
+            "retention, move the group's offset with kafka-consumer-groups --reset-offsets and start again"
+        )
+    if error.code() in _SKIPPED_RECORDS:
+        raise StoppedByKafkaError(
+            f"{message.topic()}/{message.partition()}: the batch at offset {message.offset()} cannot be read: "
+            f"{error.str()}. Going on would skip it: look at the broker's log, then move the group's offset"
         )
     if error.fatal():
         raise StoppedByKafkaError(f"the consumer cannot go on: {error.str()}")

@@ -103,9 +103,17 @@ class Publisher:
         while True:
             # Packed as there is room for it: the next request is made while the others travel.
             for batch in itertools.islice(batches, MAX_IN_FLIGHT - len(in_flight)):
-                in_flight.append((batch, self._send(batch.request)))
+                if self._abandoned():
+                    unsent += batch.records
+                    error = error or "abandoned"
+                else:
+                    in_flight.append((batch, self._send(batch.request)))
             if not in_flight:
-                break
+                left = next(batches, None)
+                if left is None:
+                    break
+                batches = itertools.chain((left,), batches)
+                continue
             batch, call = in_flight.popleft()
             failure = self._wait(call)
             if failure is None:
@@ -163,11 +171,12 @@ class Publisher:
     def _wait(self, call: Call) -> tuple[grpc.StatusCode, str] | None:
         """Return None when the request was acknowledged, else its status and what it says."""
         while True:
+            if self._abandoned():
+                call.cancel()
             try:
                 call.result(timeout=LOOK_UP_S)
             except grpc.FutureTimeoutError:
-                if self._abandoned():
-                    call.cancel()
+                continue
             except grpc.FutureCancelledError:
                 return grpc.StatusCode.CANCELLED, "abandoned"
             except grpc.RpcError as error:

@@ -40,10 +40,16 @@ def commit_start_positions(
     without = _uncommitted(consumer, every)
     is_new_group = len(without) == len(every)
     at_end = is_new_group and policy == "latest"
+    # Asked again, because another member may have committed for these since.
+    ours = {(partition.topic, partition.partition) for partition in missing}
     positions = []
-    for partition in without if is_new_group else missing:
+    for partition in without:
+        if not is_new_group and (partition.topic, partition.partition) not in ours:
+            continue
         low, high = consumer.get_watermark_offsets(partition, timeout=TIMEOUT_S)
         positions.append(TopicPartition(partition.topic, partition.partition, high if at_end else low))
+    if not positions:
+        return
     for committed in consumer.commit(offsets=positions, asynchronous=False):
         if committed.error:
             raise KafkaException(committed.error)

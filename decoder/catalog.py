@@ -21,8 +21,16 @@ SCHEMAS = Path(__file__).parent / "schemas"
 # https://avro.apache.org/docs/1.12.0/specification/#names
 _FULL_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
-_ID_TYPES = ("string", "int", "long")
-_TIMESTAMP_TYPES = ("timestamp-millis", "timestamp-micros")
+# Of each field the types and the logical types it may have: event_id and timestamp are REQUIRED columns.
+_REQUIRED_FIELDS: Mapping[str, tuple[list[str], list[str | None]]] = {
+    "id": (["string", "int", "long"], [None, "uuid"]),
+    "timestamp": (["long"], ["timestamp-millis", "timestamp-micros"]),
+}
+
+
+class _Field(msgspec.Struct, frozen=True):
+    name: str
+    type: object
 
 
 class EventType(msgspec.Struct, frozen=True, eq=False):
@@ -112,7 +120,7 @@ def _parse(path: Path, file: str) -> list[tuple[str, Schema]]:
     try:
         raw = msgspec.json.decode(path.read_bytes(), type=dict[str, object])
         item_types = msgspec.convert(raw.pop("item_types", None), list[str] | None)
-    except (OSError, msgspec.MsgspecError, UnicodeError) as error:
+    except (OSError, msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise CatalogError(f"{file}: not a JSON object: {error}") from error
     if raw.get("type") != "record":
         raise CatalogError(f"{file}: the schema of an event is a record, this is {raw.get('type')!r}")
@@ -131,25 +139,25 @@ def _parse(path: Path, file: str) -> list[tuple[str, Schema]]:
 def _parsed(raw: dict[str, object], file: str) -> dict[str, object]:
     try:
         schema = fastavro.parse_schema(raw)
-    except (SchemaParseException, UnknownType, KeyError, TypeError, ValueError) as error:
+    except (SchemaParseException, UnknownType, KeyError, TypeError, ValueError, RecursionError) as error:
         raise CatalogError(f"{file}: not a valid Avro schema: {type(error).__name__}: {error}") from error
     if not isinstance(schema, dict):
         raise CatalogError(f"{file}: the schema of an event is a record")
-    _require_field(schema, "id", _ID_TYPES, file)
-    _require_field(schema, "timestamp", _TIMESTAMP_TYPES, file)
+    _check_fields(schema, file)
     return schema
 
 
-def _require_field(schema: dict[str, object], name: str, allowed: tuple[str, ...], file: str) -> None:
-    fields = schema["fields"]
-    of_name = [f["type"] for f in fields if f["name"] == name] if isinstance(fields, list) else []
-    if not of_name:
-        raise CatalogError(
-            f"{file}: field {name!r} is missing: every event needs one of type {' or '.join(allowed)}"
-        )
-    (kind,) = of_name
-    names = {kind.get("type"), kind.get("logicalType")} if isinstance(kind, dict) else {kind}
-    if not names & set(allowed):
-        raise CatalogError(
-            f"{file}: field {name!r} must be {' or '.join(allowed)} and not null, it is {kind}"
-        )
+def _check_fields(schema: dict[str, object], file: str) -> None:
+    fields = msgspec.convert(schema["fields"], list[_Field])
+    by_name = {field.name: field.type for field in fields}
+    if len(by_name) < len(fields):
+        twice = next(f.name for f in fields if [g.name for g in fields].count(f.name) > 1)
+        raise CatalogError(f"{file}: field {twice!r} is there twice")
+    for name, (physical, logical) in _REQUIRED_FIELDS.items():
+        if name not in by_name:
+            raise CatalogError(f"{file}: field {name!r} is missing: every event needs one")
+        kind = by_name[name]
+        declared = kind if isinstance(kind, dict) else {"type": kind}
+        if declared.get("type") not in physical or declared.get("logicalType") not in logical:
+            wanted = " or ".join(physical if None in logical else [str(each) for each in logical])
+            raise CatalogError(f"{file}: field {name!r} must be {wanted} and not null, it is {kind}")

@@ -5,13 +5,14 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from decoder.rows import TYPE_HEADER, HeaderCell, header_cells, insert_id, to_datetime
+from decoder.rows import TYPE_HEADER, HeaderCell, header_cells, insert_id, short, to_datetime
 from envelope import Record
 from rejection import RejectedError
 
 TABLE = "dead_letters"
 
 MAX_MESSAGE_CHARACTERS = 2_000
+MAX_TEXT_CHARACTERS = 1_000
 
 
 class DeadLetterRow(msgspec.Struct, frozen=True):
@@ -111,13 +112,13 @@ def identity(dead_letter: DeadLetterRow, record: Record | None) -> str:
     """Return what BigQuery drops repeats by: the position, else Pub/Sub's message id, else the hash."""
     if record is not None:
         return insert_id(record)
-    return dead_letter.message_id or dead_letter.value_sha256 or ""
+    return short(dead_letter.message_id or dead_letter.value_sha256 or "")
 
 
 def fit(dead_letter: DeadLetterRow, max_bytes: int) -> tuple[bytes, bool]:
     """Return the row as JSON text of at most `max_bytes`, and whether it holds everything.
 
-    Where it would not fit, the value is left out first, then the key and the headers too.
+    Where it would not fit, the value is left out first, then the key and the headers too; texts are cut.
     """
     body = msgspec.json.encode(dead_letter)
     if len(body) <= max_bytes:
@@ -125,6 +126,20 @@ def fit(dead_letter: DeadLetterRow, max_bytes: int) -> tuple[bytes, bool]:
     dead_letter = msgspec.structs.replace(dead_letter, value=None, complete=False)
     body = msgspec.json.encode(dead_letter)
     if len(body) > max_bytes:
-        dead_letter = msgspec.structs.replace(dead_letter, kafka_key=None, kafka_headers=[], attributes=None)
+        dead_letter = msgspec.structs.replace(
+            dead_letter,
+            stream=_cut(dead_letter.stream),
+            item_type_name=_cut(dead_letter.item_type_name),
+            env=_cut(dead_letter.env),
+            message_id=_cut(dead_letter.message_id),
+            kafka_topic=_cut(dead_letter.kafka_topic),
+            kafka_key=None,
+            kafka_headers=[],
+            attributes=None,
+        )
         body = msgspec.json.encode(dead_letter)
     return body, False
+
+
+def _cut(text: str | None) -> str | None:
+    return None if text is None else text[:MAX_TEXT_CHARACTERS]

@@ -110,7 +110,7 @@ def event_row(record: Record, env: str | None, catalog: Catalog, now_ns: int) ->
         kafka_partition=record.partition,
         kafka_offset=str(record.offset),
         kafka_timestamp=kafka_timestamp,
-        kafka_date=None if kafka_timestamp is None else kafka_timestamp.strftime("%Y-%m-%d"),
+        kafka_date=None if kafka_timestamp is None else kafka_timestamp.date().isoformat(),
         kafka_key=record.key,
         kafka_headers=header_cells(record),
         env=env,
@@ -134,8 +134,12 @@ def to_datetime(milliseconds: int | None) -> datetime | None:
 
 
 def insert_id(record: Record) -> str:
-    """Return the record's identity, which BigQuery drops repeats by: hashed where it would be too long."""
-    identity = f"{record.topic}/{record.partition}/{record.offset}/{record.timestamp}"
+    """Return the record's identity, by which BigQuery drops repeats."""
+    return short(f"{record.topic}/{record.partition}/{record.offset}/{record.timestamp}")
+
+
+def short(identity: str) -> str:
+    """Return an identity as it is where an insertId can hold it, else its hash."""
     if len(identity) <= MAX_INSERT_ID_CHARACTERS:
         return identity
     return base64.b32encode(hashlib.sha256(identity.encode()).digest()).decode().rstrip("=")

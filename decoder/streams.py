@@ -4,12 +4,17 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
+import yaml
 
 ROOT = Path(__file__).parent.parent
 STREAMS_FILE = ROOT / "streams.yaml"
 
 # https://cloud.google.com/bigquery/docs/tables#table_naming, narrowed to what needs no quoting
 TableName = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,99}$")]
+
+
+# Filled by the function, whatever the stream.
+DEAD_LETTERS = "dead_letters"
 
 
 class CatalogError(ValueError):
@@ -35,6 +40,20 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     streams: Annotated[dict[str, Stream], msgspec.Meta(min_length=1)]
 
 
+class _NoRepeats(yaml.SafeLoader):
+    """Refuses a key that is there twice, of which YAML would keep the last in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:  # noqa: FBT001, FBT002 - PyYAML's signature
+        keys = [key.value for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key!r} is there twice", node.start_mark
+                )
+        mapping: dict[object, object] = super().construct_mapping(node, deep)
+        return mapping
+
+
 def load_streams(path: Path = STREAMS_FILE) -> dict[str, Stream]:
     """Return the streams by name.
 
@@ -42,10 +61,11 @@ def load_streams(path: Path = STREAMS_FILE) -> dict[str, Stream]:
         CatalogError: the file is missing, does not parse, lacks a key, or names a topic or a table twice.
     """
     try:
-        streams = msgspec.yaml.decode(path.read_bytes(), type=_File).streams
-    except (OSError, msgspec.DecodeError) as error:
+        content = yaml.load(path.read_bytes(), _NoRepeats)  # noqa: S506 - a SafeLoader
+        streams = msgspec.convert(content, _File).streams
+    except (OSError, yaml.YAMLError, msgspec.ValidationError, RecursionError) as error:
         raise CatalogError(f"{path.name}: {error}") from error
-    owners: dict[str, str] = {}
+    owners = {f"table {DEAD_LETTERS}": "the dead letters"}
     for name, stream in streams.items():
         for thing in (f"table {stream.table}", *(f"topic {topic.name}" for topic in stream.topics)):
             if thing in owners:

@@ -12,11 +12,10 @@ import msgspec
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
-from decoder.streams import ROOT, Stream
+from decoder.streams import DEAD_LETTERS, ROOT, Stream
 from local.processes import Process
 
 TABLES = ROOT / "sink" / "tables"
-DEAD_LETTERS = "dead_letters"
 UNIQUE = "_unique"
 
 

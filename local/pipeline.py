@@ -8,8 +8,8 @@ import msgspec
 from rich.console import Console, RenderableType
 from rich.live import Live
 
+from decoder.streams import DEAD_LETTERS
 from local import show, tables
-from local.bigquery import DEAD_LETTERS
 from local.processes import StartError
 from local.producer import EventProducer
 from local.stack import STATE_FILE, STATE_FOLDER, Stack, started
@@ -128,7 +128,7 @@ class _Watch:
                 raise StartError(f"{process.name} ended with {process.exit_code()}: see {process.log}")
         rows = tables.count_rows(self.client, self._stack.streams)
         dead_letters = rows.pop(DEAD_LETTERS)
-        arrived = dead_letters + sum(rows.values())
+        arrived = sum([dead_letters, *rows.values()])
         now = time.monotonic()
         if self.first_row_s is None and sum(rows.values()):
             self.first_row_s = round(now - self._started_at, 1)

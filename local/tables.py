@@ -3,8 +3,8 @@
 import msgspec
 from google.cloud import bigquery as bq
 
-from decoder.streams import Stream
-from local.bigquery import DEAD_LETTERS, UNIQUE
+from decoder.streams import DEAD_LETTERS, Stream
+from local.bigquery import UNIQUE
 from local.stack import DATASET
 
 

@@ -79,6 +79,8 @@ class GroupCommit:
             outcomes = await self._insert([row for row, _ in group])
         except Exception as error:  # noqa: BLE001 - whatever it is, every waiting request must hear of it
             outcomes = [error] * len(group)
+        if len(outcomes) != len(group):
+            outcomes = [TransientError(f"{len(outcomes)} outcomes for {len(group)} rows")] * len(group)
         for (_, committed), outcome in zip(group, outcomes, strict=True):
             if committed.done():  # its request was cancelled
                 continue

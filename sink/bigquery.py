@@ -130,9 +130,11 @@ class Table:
         outcomes: list[Outcome] = [None] * count
         try:
             answer = _answer.decode(content)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeError) as error:
             raise TransientError(f"{self._name}: BigQuery's answer does not parse: {error}") from error
         for row in answer.insert_errors:
+            if not 0 <= row.index < count:
+                raise TransientError(f"{self._name}: BigQuery answers for row {row.index} of {count}")
             said = "; ".join(f"{e.reason} at {e.location or 'the row'}: {e.message}" for e in row.errors)
             if any(error.reason in _BAD_ROW for error in row.errors):
                 outcomes[row.index] = RejectedError(Reason.ROW_REFUSED, f"BigQuery refused the row: {said}")

@@ -5,7 +5,7 @@ the methods and how to read and write their messages.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import grpc
 
@@ -46,7 +46,7 @@ def unary(
     answer: Callable[[Request, grpc.ServicerContext], Response],
     request: type[Request],
     response: type[Response],
-) -> grpc.RpcMethodHandler:
+) -> "grpc.RpcMethodHandler[Request, Response]":
     """Return the handler of a method with one request and one response; Refused becomes its gRPC status."""
 
     def handle(message: Request, context: grpc.ServicerContext) -> Response:
@@ -61,6 +61,6 @@ def unary(
     )
 
 
-def service(name: str, methods: Mapping[str, grpc.RpcMethodHandler]) -> grpc.GenericRpcHandler:
+def service(name: str, methods: Mapping[str, "grpc.RpcMethodHandler[Any, Any]"]) -> grpc.GenericRpcHandler:
     """Return a service for a gRPC server from its full name and its methods' handlers."""
     return grpc.method_handlers_generic_handler(name, dict(methods))

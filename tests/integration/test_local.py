@@ -60,6 +60,7 @@ def test_a_running_pipeline_answers_queries_and_leaves_no_process_behind(
         run.send_signal(number)
         run.wait(40)
         output.close()
+    assert state
     ports = [state["bigquery_port"], state["function_port"], state["bridge_port"]]
     ports += [int(state[name].rpartition(":")[2]) for name in ("kafka", "pubsub")]
     assert not [port for port in ports if accepts(port)]

@@ -86,7 +86,7 @@ class Pipeline:
 def running(folder: Path, **settings: int) -> Iterator[Pipeline]:
     """Start a pipeline."""
     bigquery = StrictBigQuery()
-    server = "emulator" if pubsub.find_emulator() else "embedded"
+    server = stack.default_pubsub()
     env = {"BIGQUERY_EMULATOR_HOST": bigquery.url}
     bridge_env = {"KAFKA_PROPERTIES_FILE": str(_soon_missed(folder))}
     try:

@@ -328,7 +328,7 @@ def test_type_header_that_no_row_can_hold_is_left_to_the_dead_letter_topic(
     tables: _Tables, rated: Record
 ) -> None:
     """A bundle's header may be of any size: the row then does without it, and still is there."""
-    record = _change(rated, headers=(("item_type_name", b"x" * (MAX_ROW_BYTES * 3 // 4)),))
+    record = _change(rated, headers=(("item_type_name", b"x" * MAX_ROW_BYTES),))
     assert _handle(_push(pack(record, "prod"))).status_code == 503
     dead_letter = tables.dead_letter
     assert (dead_letter["reason"], dead_letter["complete"]) == (Reason.UNKNOWN_TYPE, False)

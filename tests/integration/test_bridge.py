@@ -1,0 +1,487 @@
+"""Real bridge processes between a mock Kafka cluster and the Pub/Sub stand-in: killed, stopped, cut off."""
+
+import contextlib
+import hashlib
+import itertools
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from google.api_core.exceptions import DeadlineExceeded
+from google.pubsub_v1.types import pubsub
+
+import envelope
+from envelope import Header, Record
+from local.kafka import MockCluster
+from local.processes import Process, free_port
+from local.pubsub import publisher, standin_command, subscriber, wait_until_ready
+from tests.integration.waiting import eventually
+
+ROOT = Path(__file__).parents[2]
+PARTITIONS = 4  # what the mock cluster gives a topic
+STOP_S = 10.0  # from SIGTERM to SIGKILL on Cloud Run
+SECRET = "hunter2-do-not-print"
+STAMP = 1_700_000_000_123
+
+
+class Pubsub:
+    """A stand-in, and what arrived on two subscriptions of one topic and its dead-letter topic."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._port = free_port()
+        self.address = f"127.0.0.1:{self._port}"
+        self._process: Process | None = None
+
+    def start(self) -> None:
+        """Start the server, empty."""
+        self._process = Process(
+            "pubsub", standin_command(self._port), self._folder / f"pubsub-{self._port}.log", cwd=ROOT
+        )
+        wait_until_ready(self.address, 30)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the server."""
+        assert self._process is not None
+        self._process.send(number)
+
+    def stop(self) -> None:
+        """End the server, also one that is stopped by a signal."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send(signal.SIGCONT)
+            self._process.stop()
+
+    def tap(self, name: str) -> "Tap":
+        """Create a topic with a pull subscription, and return what comes out of it."""
+        tap = Tap(self.address, name)
+        with publisher(self.address) as topics, subscriber(self.address) as subscriptions:
+            topics.create_topic(name=tap.topic)
+            subscriptions.create_subscription(
+                request=pubsub.Subscription(name=tap.subscription, topic=tap.topic, ack_deadline_seconds=600)
+            )
+        return tap
+
+
+class Tap:
+    """What came out of a topic so far."""
+
+    def __init__(self, address: str, name: str) -> None:
+        self.topic = f"projects/p/topics/{name}"
+        self.subscription = f"projects/p/subscriptions/{name}"
+        self.messages: list[envelope.Message] = []
+        self._address = address
+
+    def pull(self, wait_s: float = 0.6) -> list[envelope.Message]:
+        """Take what is there, and return all that has arrived."""
+        with subscriber(self._address) as client, contextlib.suppress(DeadlineExceeded):
+            while True:
+                request = pubsub.PullRequest(subscription=self.subscription, max_messages=1_000)
+                received = client.pull(request=request, timeout=wait_s).received_messages
+                if not received:
+                    break
+                self.messages += [
+                    envelope.Message(r.message.data, dict(r.message.attributes)) for r in received
+                ]
+                client.acknowledge(subscription=self.subscription, ack_ids=[r.ack_id for r in received])
+        return self.messages
+
+    def records(self) -> list[Record]:
+        """Return the records that have arrived."""
+        return [record for message in self.pull() for record in envelope.unpack(message).records]
+
+    def values(self) -> set[bytes | None]:
+        """Return the values that have arrived."""
+        return {record.value for record in self.records()}
+
+
+class World:
+    """Kafka, Pub/Sub, and bridges that end with the test."""
+
+    def __init__(self, cluster: MockCluster, pubsub_server: Pubsub, folder: Path, name: str) -> None:
+        self.cluster = cluster
+        self.pubsub = pubsub_server
+        self.topic = self.group = name
+        self.tap = pubsub_server.tap(name)
+        self.dead_letters = pubsub_server.tap(f"{name}-dead-letter")
+        self.bridges: list[Process] = []
+        self._folder = folder
+        # A killed member would otherwise keep its partitions for 45 s.
+        self._properties = folder / "kafka.properties"
+        self._properties.write_text("session.timeout.ms=3000\nheartbeat.interval.ms=300\n")
+        cluster.producer.list_topics(name, timeout=10)  # asking for a topic makes it
+
+    def settings(self) -> dict[str, str]:
+        """Return a bridge's settings, from the earliest records."""
+        return {
+            "KAFKA_BOOTSTRAP_SERVERS": self.cluster.bootstrap_servers,
+            "KAFKA_GROUP_ID": self.group,
+            "KAFKA_TOPICS": self.topic,
+            "KAFKA_PROPERTIES_FILE": str(self._properties),
+            "BRIDGE_START": "earliest",
+            "PUBSUB_EMULATOR_HOST": self.pubsub.address,
+            "PUBSUB_TOPIC": self.tap.topic,
+            "PUBSUB_DEAD_LETTER_TOPIC": self.dead_letters.topic,
+            "PORT": "0",
+        }
+
+    def start(self, **env: str) -> Process:
+        """Start a bridge."""
+        log = self._folder / f"bridge-{len(self.bridges)}.log"
+        command = [sys.executable, "-m", "bridge", "--env", "test"]
+        bridge = Process("bridge", command, log, env={**self.settings(), **env}, cwd=ROOT)
+        self.bridges.append(bridge)
+        return bridge
+
+    def produce(self, values: Sequence[bytes], partition: int | None = None) -> None:
+        """Produce values, over all partitions in turn or to one, and wait until Kafka has them."""
+        turns = itertools.cycle(range(PARTITIONS)) if partition is None else itertools.repeat(partition)
+        for value, at in zip(values, turns, strict=False):
+            self.cluster.producer.produce(self.topic, value, partition=at)
+        assert self.cluster.producer.flush(20) == 0
+
+    def committed(self) -> dict[int, int]:
+        """Return the offset that the group committed, by partition, where it did."""
+        consumer = Consumer(
+            {"bootstrap.servers": self.cluster.bootstrap_servers, "group.id": self.group, "log_level": 3}
+        )
+        try:
+            partitions = [TopicPartition(self.topic, n) for n in range(PARTITIONS)]
+            found = consumer.committed(partitions, timeout=10)
+            return {p.partition: p.offset for p in found if p.offset >= 0}
+        finally:
+            consumer.close()
+
+
+@pytest.fixture(scope="module")
+def cluster() -> MockCluster:
+    """Give a Kafka cluster for all tests."""
+    return MockCluster([])
+
+
+@pytest.fixture(scope="module")
+def shared_pubsub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pubsub]:
+    """Give a Pub/Sub that stays up, for all tests."""
+    server = Pubsub(tmp_path_factory.mktemp("pubsub"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def own_pubsub(tmp_path: Path) -> Iterator[Pubsub]:
+    """Give a Pub/Sub that the test may stop."""
+    server = Pubsub(tmp_path)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+_numbers = itertools.count()
+
+
+def _world(cluster: MockCluster, server: Pubsub, folder: Path) -> Iterator[World]:
+    world = World(cluster, server, folder, f"bridge-test-{next(_numbers)}")
+    try:
+        yield world
+    finally:
+        for bridge in world.bridges:
+            if bridge.exit_code() is None:
+                bridge.send(signal.SIGKILL)
+            bridge.stop()
+
+
+@pytest.fixture
+def world(cluster: MockCluster, shared_pubsub: Pubsub, tmp_path: Path) -> Iterator[World]:
+    """Give Kafka and the shared Pub/Sub."""
+    yield from _world(cluster, shared_pubsub, tmp_path)
+
+
+@pytest.fixture
+def fragile(cluster: MockCluster, own_pubsub: Pubsub, tmp_path: Path) -> Iterator[World]:
+    """Give Kafka and a Pub/Sub of the test's own."""
+    yield from _world(cluster, own_pubsub, tmp_path)
+
+
+def lines(bridge: Process) -> list[dict[str, object]]:
+    """Return a bridge's log lines; a line that is no JSON object fails the test."""
+    text = bridge.log.read_text()
+    complete = text[: text.rfind("\n") + 1]
+    found = [json.loads(line) for line in complete.splitlines()]
+    assert all(isinstance(line, dict) for line in found)
+    return found
+
+
+def says(bridge: Process, text: str) -> bool:
+    """Return whether a bridge has logged this."""
+    return any(text in str(line["message"]) for line in lines(bridge))
+
+
+def terminate(bridge: Process) -> tuple[int, float]:
+    """Send SIGTERM and return the exit code and the seconds it took; fails after a bridge's last moment."""
+    before = time.monotonic()
+    bridge.send(signal.SIGTERM)
+    return bridge.wait(STOP_S), time.monotonic() - before
+
+
+KINDS: list[tuple[bytes | None, bytes | None, list[Header]]] = [
+    (b"key", b"value", [("item_type_name", b"a.b.C")]),
+    (None, b"value", []),
+    (b"", b"", []),
+    (b"\xff\x00\xfe", bytes(range(256)), [("binary", b"\xff\x00")]),
+    ("ключ 🔑".encode(), "značka €".encode(), [("заголовок", "значение".encode())]),
+    (b"tombstone", None, [("item_type_name", b"a.b.C")]),
+    (None, None, []),
+    (b"k", b"null", [("null", None), ("empty", b"")]),
+    (b"k", b"repeated", [("a", b"1"), ("b", b"2"), ("a", b"3"), ("a", None)]),
+    (b"k", b"names", [(n, b"x") for n in ("data", "retry", "self", "timeout", "topic", "ordering_key")]),
+    (b"k", b"reserved", [("googclient_x", b"1"), ("goog", b"2"), ("kafka.topic", b"3"), ("kafka.x", b"4")]),
+    (b"k", b"no name", [("", b"x")]),
+    (b"k", b"long", [("n" * 257, b"x"), ("v", b"x" * 1_025)]),
+    (b"k", b"longest plain", [("n" * 256, b"x"), ("v", b"x" * 1_024)]),
+    (b"x" * 1_025, b"long key", []),
+    (b"k", b"many", [(f"h{n:03}", b"x") for n in range(150)]),
+    (b"k", bytes(3_000_000), []),
+]
+
+
+def test_every_kind_of_record_arrives_as_it_is(world: World) -> None:
+    """Key, value, headers, timestamp and position of every kind of record arrive byte for byte."""
+    expected = []
+    for offset, (key, value, headers) in enumerate(KINDS):
+        world.cluster.producer.produce(
+            world.topic,
+            value,
+            key,
+            partition=1,
+            timestamp=STAMP,
+            headers=headers,  # type: ignore[arg-type] # a value may be None
+        )
+        expected.append(Record(world.topic, 1, offset, STAMP, key, tuple(headers), value))
+    assert world.cluster.producer.flush(20) == 0
+    bridge = world.start()
+    eventually(lambda: len(world.tap.pull()) >= len(KINDS))
+    arrived = {}
+    for message in world.tap.pull():
+        unpacked = envelope.unpack(message)
+        assert unpacked.env == "test"
+        for record in unpacked.records:
+            arrived[record.offset] = (record, envelope.BUNDLE in message.attributes)
+    for record in expected:
+        found, in_bundle = arrived[record.offset]
+        # The plain form keeps every header, but no order between different names.
+        headers = record.headers if in_bundle else tuple(sorted(record.headers))
+        assert found == Record(
+            record.topic, 1, record.offset, record.timestamp, record.key, headers, record.value
+        )
+    assert len(world.tap.messages) == len(KINDS)
+    assert world.dead_letters.pull() == []
+    assert bridge.exit_code() is None
+
+
+def test_log_is_json_lines(world: World) -> None:
+    """Each line of a whole life is a JSON object with severity, message and time; SIGTERM ends it with 0."""
+    world.produce([b"one"])
+    bridge = world.start()
+    eventually(world.tap.pull)
+    assert terminate(bridge)[0] == 0
+    found = lines(bridge)
+    assert all({"severity", "message", "time"} <= line.keys() for line in found)
+    assert {line["severity"] for line in found} <= {"INFO", "WARNING"}
+    by_message = {line["message"]: line for line in found}
+    assert by_message["bridge is starting"]["env"] == "test"
+    assert by_message["assigned partitions"]["partitions"] == [
+        f"{world.topic}/{n}" for n in range(PARTITIONS)
+    ]
+    assert by_message["stopped"]["forwarded"] == 1
+
+
+def test_too_large_record_is_a_dead_letter(world: World) -> None:
+    """A record over 10 MB goes to the dead-letter topic with position, reason, size and hash; the next goes on."""
+    large = bytes(10_100_000)
+    world.produce([large], partition=2)
+    bridge = world.start()
+    eventually(world.dead_letters.pull, 40)
+    world.produce([b"next"], partition=2)
+    eventually(lambda: b"next" in world.tap.values())
+    (message,) = world.dead_letters.pull()
+    attributes = message.attributes
+    assert attributes[envelope.DEAD_LETTER_REASON] == "too_large"
+    assert "10000000" in attributes[envelope.DEAD_LETTER_MESSAGE]
+    assert attributes[envelope.VALUE_SIZE] == "10100000"
+    assert attributes[envelope.VALUE_SHA256] == hashlib.sha256(large).hexdigest()
+    own = {k: v for k, v in attributes.items() if not k.startswith("kafka.dead_letter.")}
+    (record,) = envelope.unpack(envelope.Message(message.data, own)).records
+    assert (record.topic, record.partition, record.offset, record.value) == (world.topic, 2, 0, None)
+    assert terminate(bridge)[0] == 0
+    assert world.committed()[2] == 2
+    assert len(world.tap.messages) == 1
+
+
+def test_killed_mid_stream_loses_nothing(world: World) -> None:
+    """Killed with SIGKILL between any two steps and started again, the bridge forwards every record."""
+    values = [b"%d" % n for n in range(3_000)]
+    world.produce(values)
+    first = world.start(BRIDGE_MAX_RECORDS="5")
+    eventually(lambda: world.tap.pull(0.55))
+    first.send(signal.SIGKILL)
+    first.wait(5)
+    assert len(world.tap.values()) < len(values), "killed too late to prove anything"
+    late = [b"late %d" % n for n in range(200)]
+    world.produce(late)
+    world.start()
+    eventually(lambda: world.tap.values() == {*values, *late}, 40)
+
+
+def test_sigterm_mid_stream_commits_what_was_forwarded(world: World) -> None:
+    """SIGTERM ends the bridge with 0 in time, and the commits say exactly what was forwarded, each once."""
+    world.produce([b"%d" % n for n in range(3_000)])
+    bridge = world.start(BRIDGE_MAX_RECORDS="5")
+    eventually(lambda: world.tap.pull(0.55))
+    code, _ = terminate(bridge)
+    assert code == 0
+    forwarded = Counter((r.partition, r.offset) for r in world.tap.records())
+    committed = world.committed()
+    assert forwarded == Counter((p, o) for p, end in committed.items() for o in range(end))
+    assert 0 < len(forwarded) < 3_000
+
+
+def test_latest_group_loses_nothing_of_a_quiet_partition(world: World) -> None:
+    """A group without a commit starts at the end; what comes while it is down, on quiet partitions too, is read."""
+    world.produce([b"old"] * 8)
+    first = world.start(BRIDGE_START="latest")
+    eventually(lambda: says(first, "start positions committed"))
+    world.produce([b"new"], partition=0)
+    eventually(lambda: b"new" in world.tap.values())
+    assert terminate(first)[0] == 0
+    assert world.committed() == {0: 3, 1: 2, 2: 2, 3: 2}
+    world.produce([b"quiet %d" % n for n in range(12)])
+    second = world.start(BRIDGE_START="latest")
+    wanted = {b"new", *(b"quiet %d" % n for n in range(12))}
+    eventually(lambda: world.tap.values() >= wanted)
+    assert world.tap.values() == wanted
+    assert not says(second, "start positions committed")
+    assert len(world.tap.messages) == len(wanted)
+
+
+def test_outage_of_pubsub_loses_nothing(fragile: World) -> None:
+    """Pub/Sub down and back: the same process holds, keeps its partitions, and forwards everything."""
+    fragile.produce([b"before"])
+    bridge = fragile.start()
+    eventually(lambda: b"before" in fragile.tap.values())
+    fragile.pubsub.stop()
+    fragile.produce([b"during %d" % n for n in range(400)])
+    eventually(lambda: says(bridge, "holding"))
+    time.sleep(4)  # longer than the session's timeout: only polls and heartbeats keep the membership
+    # The stand-in forgets its topics; a message must not arrive between a topic and its subscription.
+    bridge.send(signal.SIGSTOP)
+    try:
+        fragile.pubsub.start()
+        tap = fragile.pubsub.tap(fragile.topic)
+        fragile.pubsub.tap(f"{fragile.topic}-dead-letter")
+    finally:
+        bridge.send(signal.SIGCONT)
+    fragile.produce([b"after"])
+    wanted = {b"after", *(b"during %d" % n for n in range(400))}
+    eventually(lambda: tap.values() >= wanted, 40)
+    assert bridge.exit_code() is None
+    assert says(bridge, "Pub/Sub takes records again")
+    assert not says(bridge, "revoked")
+    assert terminate(bridge)[0] == 0
+    assert sum(fragile.committed().values()) == 402
+
+
+def test_sigterm_while_pubsub_is_down(fragile: World) -> None:
+    """Told to stop during an outage, the bridge ends in time with 0; what it held is read again."""
+    fragile.produce([b"before"])
+    first = fragile.start()
+    eventually(lambda: b"before" in fragile.tap.values())
+    fragile.pubsub.stop()
+    held = [b"held %d" % n for n in range(50)]
+    fragile.produce(held)
+    eventually(lambda: says(first, "holding"))
+    code, _ = terminate(first)
+    assert code == 0
+    assert sum(fragile.committed().values()) == 1
+    fragile.pubsub.start()
+    tap = fragile.pubsub.tap(fragile.topic)
+    fragile.pubsub.tap(f"{fragile.topic}-dead-letter")
+    fragile.start()
+    eventually(lambda: tap.values() >= {*held})
+    assert len(tap.messages) == len(held)
+
+
+def test_sigterm_while_pubsub_does_not_answer(fragile: World) -> None:
+    """The same where Pub/Sub hangs with a full cycle of requests in flight: ends in time, by itself, with 0."""
+    fragile.produce([b"before"])
+    bridge = fragile.start()
+    eventually(lambda: b"before" in fragile.tap.values())
+    fragile.pubsub.send(signal.SIGSTOP)
+    # The first record starts a cycle of its own; held until its request is out, the rest makes the next.
+    fragile.produce([bytes(1_000_000)] * 16)
+    eventually(lambda: says(bridge, "assigned"))
+    time.sleep(1)
+    code, seconds = terminate(bridge)
+    assert code == 0, f"ended with {code} after {seconds:.1f} s"
+    assert sum(fragile.committed().values()) == 1
+
+
+def start_with(world: World, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run a bridge that is expected to refuse its settings."""
+    command = [sys.executable, "-m", "bridge"]
+    settings = {**os.environ, **world.settings(), **env}
+    return subprocess.run(
+        command, env=settings, cwd=ROOT, capture_output=True, text=True, timeout=20, check=False
+    )
+
+
+def assert_refused(done: subprocess.CompletedProcess[str], name: str) -> None:
+    """Assert exit code 2 and one line on stderr with the name of the setting."""
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert name in line
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("KAFKA_TOPICS", ""), ("BRIDGE_START", "newest"), ("PORT", "http")]
+)
+def test_wrong_setting_stops_the_start(world: World, name: str, value: str) -> None:
+    """A wrong setting ends the start with 2 and one line that names it."""
+    assert_refused(start_with(world, **{name: value}), name)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("no.such.property", SECRET), ("security.protocol", SECRET), ("oauth_cb", SECRET), ("stats_cb", SECRET)],
+)
+def test_property_that_librdkafka_refuses_is_named_without_its_value(
+    world: World, tmp_path: Path, name: str, value: str
+) -> None:
+    """A property that the client refuses is named in one line, and its value, a secret perhaps, is not in it."""
+    file = tmp_path / "wrong.properties"
+    file.write_text(f"{name}={value}\n")
+    done = start_with(world, KAFKA_PROPERTIES_FILE=str(file))
+    assert SECRET not in done.stderr + done.stdout
+    assert_refused(done, name)
+
+
+def test_port_in_use_is_named(world: World) -> None:
+    """A port that is another's ends the start with 2 and a line that names PORT."""
+    with socket.socket() as other:
+        other.bind(("0.0.0.0", 0))
+        other.listen()
+        done = start_with(world, PORT=str(other.getsockname()[1]))
+    assert_refused(done, "PORT")
