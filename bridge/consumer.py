@@ -137,7 +137,7 @@ def check(error: KafkaError, message: Message) -> None:
     if error.code() in _SKIPPED_RECORDS:
         raise StoppedByKafkaError(
             f"{message.topic()}/{message.partition()}: the batch at offset {message.offset()} cannot be read: "
-            f"{error.str()}. Going on would skip it: look at the broker's log, then move the group's offset"
+            f"{error.str()}. Going on would skip it: look at the broker's log, then move the offset"
         )
     if error.fatal():
         raise StoppedByKafkaError(f"the consumer cannot go on: {error.str()}")

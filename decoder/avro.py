@@ -6,6 +6,7 @@ turns one silent mistake in four into one in twenty thousand.
 
 import io
 import itertools
+from collections.abc import Mapping
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from typing import cast
 
@@ -18,9 +19,11 @@ from rejection import Reason, RejectedError
 Event = dict[str, object]
 
 
-def _decimal(data: bytes, writer_schema: dict[str, int], _: object = None) -> Decimal:
+def _decimal(data: bytes, schema: Mapping[str, int] | None = None, _: object = None) -> Decimal:
     """Read a decimal exactly: fastavro's own reader rounds in silence what is over the precision."""
-    precision, scale = writer_schema["precision"], writer_schema.get("scale", 0)
+    if schema is None:
+        raise ValueError("a decimal without its schema")
+    precision, scale = schema["precision"], schema.get("scale", 0)
     unscaled = int.from_bytes(data, "big", signed=True)
     if abs(unscaled) >= 10**precision:
         raise ValueError(f"a decimal of {len(data)} bytes has more than the schema's {precision} digits")
@@ -72,11 +75,11 @@ def _schemaless(value: bytes, schema: Schema) -> Event:
 
 def _container(value: bytes, schema: Schema) -> Event:
     try:
-        events = []
+        events: list[object] = []
         left = 0
         for block in fastavro.block_reader(io.BytesIO(value), schema):
             events += itertools.islice(block, 2)
-            left += len(block.bytes_.read())
+            left += len(block.bytes_.read())  # type: ignore[attr-defined] # fastavro's stub lacks it
             if len(events) > 1:
                 break
     # As above, and the codecs' own errors.

@@ -130,7 +130,7 @@ class _Watch:
         dead_letters = rows.pop(DEAD_LETTERS)
         arrived = sum([dead_letters, *rows.values()])
         now = time.monotonic()
-        if self.first_row_s is None and sum(rows.values()):
+        if self.first_row_s is None and any(rows.values()):
             self.first_row_s = round(now - self._started_at, 1)
         if arrived > self._arrived:
             self._arrived, self._arrived_at = arrived, now

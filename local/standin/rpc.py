@@ -5,7 +5,7 @@ the methods and how to read and write their messages.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar, cast
 
 import grpc
 
@@ -61,6 +61,7 @@ def unary(
     )
 
 
-def service(name: str, methods: Mapping[str, "grpc.RpcMethodHandler[Any, Any]"]) -> grpc.GenericRpcHandler:
+def service(name: str, methods: Mapping[str, object]) -> grpc.GenericRpcHandler:
     """Return a service for a gRPC server from its full name and its methods' handlers."""
-    return grpc.method_handlers_generic_handler(name, dict(methods))
+    handlers = cast("dict[str, grpc.RpcMethodHandler[Any, Any]]", dict(methods))
+    return grpc.method_handlers_generic_handler(name, handlers)

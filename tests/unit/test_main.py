@@ -19,6 +19,7 @@ from starlette.responses import Response
 import logs
 import main
 from decoder.catalog import Catalog
+from decoder.streams import DEAD_LETTERS
 from envelope import Message, Record, pack, pack_bundle
 from rejection import Reason, RejectedError
 from sink.batch import MAX_ROW_BYTES, Row, TransientError
@@ -63,7 +64,7 @@ class _Tables:
 
     def connect(self, name: str) -> Table:
         self.names.append(name)
-        return self.dead_letters if name == main.DEAD_LETTERS else self.events
+        return self.dead_letters if name == DEAD_LETTERS else self.events
 
     @property
     def dead_letter(self) -> Columns:
