@@ -132,12 +132,12 @@ def check(error: KafkaError, message: Message) -> None:
         raise StoppedByKafkaError(
             f"{message.topic()}/{message.partition()}: the committed offset {message.offset()} is out of "
             f"range, records up to the log's start may be lost: {error.str()}. Look at the topic's "
-            "retention, move the group's offset with kafka-consumer-groups --reset-offsets and start again"
+            "retention, move the offset with kafka-consumer-groups --reset-offsets and start again"
         )
     if error.code() in _SKIPPED_RECORDS:
         raise StoppedByKafkaError(
-            f"{message.topic()}/{message.partition()}: the batch at offset {message.offset()} cannot be read: "
-            f"{error.str()}. Going on would skip it: look at the broker's log, then move the offset"
+            f"{message.topic()}/{message.partition()}: the batch at offset {message.offset()} is unreadable: "
+            f"{error.str()}. Going on would skip it: see the broker's log, then move the offset"
         )
     if error.fatal():
         raise StoppedByKafkaError(f"the consumer cannot go on: {error.str()}")

@@ -82,10 +82,10 @@ def started(
     topics = [topic.name for stream in streams.values() for topic in stream.topics]
     with contextlib.ExitStack() as stopping:
         processes: dict[str, Process] = {}
+        stopping.callback(_stop_all, processes)
 
         def add(process: Process) -> Process:
             processes[process.name] = process
-            stopping.callback(process.stop)
             return process
 
         pubsub_port = free_port()
@@ -124,6 +124,13 @@ def started(
         function.await_ready(lambda: accepts(state.function_port))
         bridge.await_ready(lambda: accepts(state.bridge_port))
         yield Stack(state, cluster, streams, processes)
+
+
+def _stop_all(processes: dict[str, Process]) -> None:
+    """Stop what is there at the end, also what a test started in another's place: the bridge first."""
+    with contextlib.ExitStack() as stopping:
+        for process in processes.values():
+            stopping.callback(process.stop)
 
 
 def start_function(state: State, log: Path, env: dict[str, str] | None = None) -> Process:

@@ -126,12 +126,11 @@ def push(message: Message, message_id: str) -> bytes:
     return json.dumps({"message": inner, "subscription": "projects/p/subscriptions/s"}).encode()
 
 
-def restarted(process: Process, start: Callable[[], Process], port: int) -> Process:
-    """Start a process again that was ended, and wait until it listens."""
-    assert process.exit_code() is not None
-    again = start()
+def restart(processes: dict[str, Process], name: str, start: Callable[[], Process], port: int) -> None:
+    """Start a process again that was ended, in its place, and wait until it listens."""
+    assert processes[name].exit_code() is not None
+    again = processes[name] = start()
     again.await_ready(lambda: accepts(port))
-    return again
 
 
 def test_events_of_all_streams_become_rows_and_spoiled_ones_dead_letters(pipeline: Pipeline) -> None:
@@ -337,13 +336,8 @@ def test_the_function_being_down_for_a_while_loses_nothing(
     eventually(lambda: state.bridge_counts()["forwarded"] >= forwarded)
     env = {"BIGQUERY_EMULATOR_HOST": pipeline.bigquery.url}
     log = Path(state.logs) / "function-again.log"
-    again = restarted(
-        processes["function"], lambda: stack.start_function(state, log, env), state.function_port
-    )
-    try:
-        eventually(lambda: pipeline.total() == before + 30, 60)
-    finally:
-        processes["function"] = again
+    restart(processes, "function", lambda: stack.start_function(state, log, env), state.function_port)
+    eventually(lambda: pipeline.total() == before + 30, 60)
 
 
 def test_the_bridge_killed_and_started_again_loses_nothing(
@@ -359,10 +353,7 @@ def test_the_bridge_killed_and_started_again_loses_nothing(
     pipeline.produce(list(itertools.islice(good, 20)))
     log = Path(state.logs) / "bridge-again.log"
     env = {"KAFKA_PROPERTIES_FILE": str(_soon_missed(log.parent))}
-    again = restarted(
-        processes["bridge"], lambda: stack.start_bridge(state, topics, log, env), state.bridge_port
-    )
-    processes["bridge"] = again
+    restart(processes, "bridge", lambda: stack.start_bridge(state, topics, log, env), state.bridge_port)
     pipeline.produce(list(itertools.islice(good, 20)))
     eventually(lambda: pipeline.total() == before + 140, 60)
 

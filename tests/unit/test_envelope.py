@@ -1,13 +1,14 @@
 """The wire contract: every Kafka record survives, and what no bridge wrote is named."""
 
 import string
+from collections.abc import Sequence
 
 import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from envelope import BUNDLE, ENV, MalformedEnvelopeError, Message, Record, pack, pack_bundle, unpack
+from envelope import BUNDLE, ENV, Header, MalformedEnvelopeError, Message, Record, pack, pack_bundle, unpack
 
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 
@@ -52,32 +53,46 @@ _headers = st.one_of(
 _timestamps = st.one_of(
     st.none(), st.sampled_from([_INT64_MIN, -1, 0, _INT64_MAX]), st.integers(_INT64_MIN, _INT64_MAX)
 )
-_records = st.builds(
-    Record,
-    topic=_topics,
-    partition=st.integers(0, 2**31 - 1),
-    offset=st.integers(0, _INT64_MAX),
-    timestamp=_timestamps,
-    key=_nullable_bytes,
-    headers=_headers.map(tuple),
-    value=st.one_of(st.none(), st.just(b""), st.binary(max_size=50)),
+
+
+def _records_with(
+    keys: st.SearchStrategy[bytes | None],
+    headers: st.SearchStrategy[Sequence[Header]],
+    values: st.SearchStrategy[bytes | None],
+) -> st.SearchStrategy[Record]:
+    return st.builds(
+        Record,
+        topic=_topics,
+        partition=st.integers(0, 2**31 - 1),
+        offset=st.integers(0, _INT64_MAX),
+        timestamp=_timestamps,
+        key=keys,
+        headers=headers.map(tuple),
+        value=values,
+    )
+
+
+_short_texts = st.text(max_size=8).map(str.encode)
+_records = st.one_of(
+    _records_with(_nullable_bytes, _headers, st.one_of(st.none(), st.just(b""), st.binary(max_size=50))),
+    # Nothing odd but one header, or one name twice: what is wrong with it shows by itself.
+    _records_with(
+        st.none(),
+        st.lists(st.tuples(st.sampled_from([*_ODD_NAMES, "a", "a", "a"]), _short_texts), max_size=2),
+        _short_texts,
+    ),
 )
 _envs = st.sampled_from(["prod", "", "staging"])
 
-# Headers that an attribute can hold, each name once; 5 attributes are the position and the environment.
+# Records of which attributes can hold everything, each name once.
 _plain_names = st.text(min_size=1, max_size=64).filter(
     lambda name: not name.startswith(("goog", "kafka.", "CloudPubSubDeadLetterSource"))
 )
 _plain_texts = st.text(max_size=256).map(str.encode)
-_plain_records = st.builds(
-    Record,
-    topic=_topics,
-    partition=st.integers(0, 2**31 - 1),
-    offset=st.integers(0, _INT64_MAX),
-    timestamp=_timestamps,
-    key=st.one_of(st.none(), _plain_texts),
-    headers=st.dictionaries(_plain_names, _plain_texts, max_size=6).map(lambda d: tuple(d.items())),
-    value=st.binary(max_size=50),
+_plain_records = _records_with(
+    st.one_of(st.none(), _plain_texts),
+    st.dictionaries(_plain_names, _plain_texts, max_size=6).map(lambda headers: list(headers.items())),
+    st.binary(max_size=50),
 )
 
 _PLAIN = Record("a.topic", 7, 42, 1_700_000_000_000, b"key", (("item_type_name", b"a.B"),), b"\x00value")

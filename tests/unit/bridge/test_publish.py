@@ -126,6 +126,12 @@ def publisher(stub: FakeStub, abandoned: Callable[[], bool] = lambda: False) -> 
     return Publisher(stub, TOPIC, "test", abandoned)
 
 
+def large_records(count: int) -> list[Record]:
+    """Return records each of which fills a request."""
+    value = bytes(1_500_000)
+    return [record(offset, value) for offset in range(count)]
+
+
 def offsets(these: Sequence[Record]) -> list[int]:
     """Return the offsets, sorted."""
     return sorted(r.offset for r in these)
@@ -306,7 +312,7 @@ def test_transient_error_while_halving_loses_no_half() -> None:
 def test_in_flight_is_bounded() -> None:
     """Never more than 8 requests travel at once, also while halving; and that many do."""
     stub = FakeStub()
-    publisher(stub).publish(records(10_000))
+    publisher(stub).publish(large_records(12))
     assert stub.most_in_flight == MAX_IN_FLIGHT
     stub = FakeStub(lambda _: Failure(Status.INVALID_ARGUMENT))
     publisher(stub).publish(records(100))
@@ -326,18 +332,18 @@ def test_abandoned_call_is_cancelled() -> None:
 def test_abandoning_many_calls_takes_no_longer_than_one() -> None:
     """All calls in flight are given up together: SIGKILL comes 2 s later, as long as 8 waits."""
     stub = FakeStub(answers=False)
-    result = publisher(stub, lambda: stub.waited_s >= 1).publish(records(8_000))
+    result = publisher(stub, lambda: stub.waited_s >= 1).publish(large_records(8))
     assert len(stub.requests) == MAX_IN_FLIGHT
     assert all(call.cancelled for call in stub.calls)
-    assert offsets(result.unsent) == list(range(8_000))
+    assert offsets(result.unsent) == list(range(8))
     assert stub.waited_s <= 1.5
 
 
 def test_abandoned_sends_nothing_more() -> None:
     """Once abandoned, no further request is made, and what was not sent is unsent."""
     stub = FakeStub(answers=False)
-    result = publisher(stub, lambda: True).publish(records(9_500))
-    assert offsets(result.unsent) == list(range(9_500))
+    result = publisher(stub, lambda: True).publish(large_records(10))
+    assert offsets(result.unsent) == list(range(10))
     assert len(stub.requests) <= MAX_IN_FLIGHT
 
 
