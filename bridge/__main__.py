@@ -50,7 +50,10 @@ def run(config: Config, stop: Stop) -> int:
     consumer = _open_consumer(config)
     stub = open_stub()
     status = Status(time.monotonic)
-    server = serve(status, config.health_port)
+    try:
+        server = serve(status, config.health_port)
+    except OSError as error:
+        raise ConfigError(f"PORT {config.health_port}: {error.strerror}") from error
     forwarder = Forwarder(
         consumer,
         Publisher(stub, config.pubsub_topic, config.env, stop.overdue),
@@ -87,7 +90,10 @@ def _open_consumer(config: Config) -> Consumer:
     try:
         return Consumer({**config.kafka, "error_cb": on_error})
     except KafkaException as error:
-        raise ConfigError(f"Kafka refuses a property: {error.args[0].str()}") from error
+        text = error.args[0].str()
+        for value in config.kafka.values():  # any of them may be a secret
+            text = text.replace(f'"{value}"', '"…"')
+        raise ConfigError(f"librdkafka refuses a property: {text}") from None
 
 
 def main() -> int:

@@ -102,8 +102,9 @@ def read_properties(path: Path) -> dict[str, str]:
 def _kafka(environment: Mapping[str, str]) -> dict[str, str]:
     file = environment.get("KAFKA_PROPERTIES_FILE")
     given = read_properties(Path(file)) if file else {}
-    for name, reason in _OWN_PROPERTIES.items():
-        if name in given:
+    for name in given:
+        reason = "a callback is code, not text" if name.endswith("_cb") else _OWN_PROPERTIES.get(name)
+        if reason:
             raise ConfigError(f"KAFKA_PROPERTIES_FILE {file}: {name} cannot be set: {reason}")
     for name, variable in (("bootstrap.servers", "KAFKA_BOOTSTRAP_SERVERS"), ("group.id", "KAFKA_GROUP_ID")):
         if environment.get(variable):
