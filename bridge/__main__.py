@@ -1,5 +1,6 @@
 """`python -m bridge`: wiring, signals and the exit code."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -7,6 +8,7 @@ import threading
 import time
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
+from google.auth.exceptions import GoogleAuthError
 
 import logs
 from bridge.config import Config, ConfigError, load
@@ -19,22 +21,28 @@ from logs import fields, log
 # Cloud Run sends SIGKILL 10 s after SIGTERM: https://cloud.google.com/run/docs/container-contract
 ABANDON_AFTER_S = 8.0
 EXIT_AFTER_S = 9.5
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stop:
-    """Whether, and since when, the bridge has been told to stop."""
+    """Whether, and since when, the bridge has been told to stop.
+
+    A thread waits for the signals: Python's handlers run in the main thread only, which may be inside a
+    call to the brokers that takes its time.
+    """
 
     def __init__(self) -> None:
         self._at: float | None = None
 
-    def request(self, *_: object) -> None:
-        """Stop soon; as a signal handler it only takes the time."""
-        if self._at is None:
-            self._at = time.monotonic()
-            # Closing the consumer can hang where the brokers do: leave all the same, before SIGKILL.
-            exit_anyway = threading.Timer(EXIT_AFTER_S, os._exit, (1,))
-            exit_anyway.daemon = True
-            exit_anyway.start()
+    def listen(self) -> None:
+        """Wait for SIGTERM or SIGINT from now on; called before any other thread is there."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        threading.Thread(target=self._wait, name="stop", daemon=True).start()
+
+    def _wait(self) -> None:
+        signal.sigwait(STOP_SIGNALS)
+        self._at = time.monotonic()
+        exit_after(EXIT_AFTER_S)
 
     def requested(self) -> bool:
         """Return whether to finish the cycle and stop."""
@@ -45,10 +53,20 @@ class Stop:
         return self._at is not None and time.monotonic() - self._at >= ABANDON_AFTER_S
 
 
+def exit_after(seconds: float) -> None:
+    """Leave then in any case: closing the consumer can hang where the brokers do, and SIGKILL comes."""
+    timer = threading.Timer(seconds, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
+
+
 def run(config: Config, stop: Stop) -> int:
     """Forward until told to stop; return the exit code."""
+    try:
+        stub = open_stub()
+    except GoogleAuthError as error:
+        raise ConfigError(f"no credentials for Pub/Sub: {error}") from error
     consumer = _open_consumer(config)
-    stub = open_stub()
     status = Status(time.monotonic)
     try:
         server = serve(status, config.health_port)
@@ -76,7 +94,9 @@ def run(config: Config, stop: Stop) -> int:
     except (StoppedByKafkaError, KafkaException) as error:
         log.critical("stopped: %s", error)
         code = 1
-    status.report(consumer)
+    exit_after(EXIT_AFTER_S)
+    with contextlib.suppress(KafkaException):  # brokers that do not answer; the counts follow below
+        status.report(consumer)
     consumer.close()  # commits what is stored, which is what Pub/Sub acknowledged
     server.shutdown()
     log.info("stopped", extra=fields(**status.counts()))
@@ -100,8 +120,7 @@ def main() -> int:
     """Read the settings and run; 2 when one of them is wrong."""
     logs.set_up()
     stop = Stop()
-    signal.signal(signal.SIGTERM, stop.request)
-    signal.signal(signal.SIGINT, stop.request)
+    stop.listen()
     try:
         config = load(sys.argv[1:], os.environ)
         log.info(

@@ -13,7 +13,9 @@ import msgspec
 
 # What the guarantees stand on (docs/architecture.md): the bridge sets these itself.
 _OWN_PROPERTIES = {
+    "auto.commit.interval.ms": "it bounds what a killed bridge repeats",
     "auto.offset.reset": "set BRIDGE_START to latest or earliest instead",
+    "default.topic.config": "write its properties each on a line of its own",
     "enable.auto.commit": "the bridge commits what Pub/Sub acknowledged",
     "enable.auto.offset.store": "the bridge stores what Pub/Sub acknowledged",
     "enable.partition.eof": "the bridge has no use for it",

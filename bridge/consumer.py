@@ -15,6 +15,7 @@ from envelope import Header, Record
 from logs import fields, log
 
 TAKE_AT_ONCE = 500
+NO_TIMESTAMP = -1  # in Kafka, whatever the type
 
 
 # Reported in place of a batch that librdkafka then goes on behind.
@@ -99,7 +100,7 @@ def _record(message: Message) -> Record:
         topic,
         partition,
         offset,
-        None if kind == TIMESTAMP_NOT_AVAILABLE else timestamp,
+        None if kind == TIMESTAMP_NOT_AVAILABLE or timestamp == NO_TIMESTAMP else timestamp,
         _raw(message.key()),
         _headers(message),
         _raw(message.value()),

@@ -5,7 +5,6 @@ Requests go out through the client's low-level stub, several at a time: a future
 """
 
 import hashlib
-import itertools
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
@@ -98,21 +97,20 @@ class Publisher:
         unsent: list[Record] = []
         refused: list[Refused] = []
         error = None
-        batches = self._batches(records, refused)
+        # Packed as there is room for it: the next request is made while the others travel.
+        sources = deque([self._batches(records, refused)])
         in_flight: deque[tuple[_Batch, Call]] = deque()
-        while True:
-            # Packed as there is room for it: the next request is made while the others travel.
-            for batch in itertools.islice(batches, MAX_IN_FLIGHT - len(in_flight)):
-                if self._abandoned():
-                    unsent += batch.records
+        while sources or in_flight:
+            while sources and len(in_flight) < MAX_IN_FLIGHT:
+                packed = next(sources[0], None)
+                if packed is None:
+                    sources.popleft()
+                elif self._abandoned():
+                    unsent += packed.records
                     error = error or "abandoned"
                 else:
-                    in_flight.append((batch, self._send(batch.request)))
+                    in_flight.append((packed, self._send(packed.request)))
             if not in_flight:
-                left = next(batches, None)
-                if left is None:
-                    break
-                batches = itertools.chain((left,), batches)
                 continue
             batch, call = in_flight.popleft()
             failure = self._wait(call)
@@ -126,8 +124,8 @@ class Publisher:
                 refused.append(Refused(batch.records[0], "refused_by_pubsub", text))
             else:
                 middle = len(batch.records) // 2
-                halves = (batch.records[:middle], batch.records[middle:])
-                batches = itertools.chain(batches, *(self._batches(half, refused) for half in halves))
+                for half in (batch.records[:middle], batch.records[middle:]):
+                    sources.append(self._batches(half, refused))
         return Result(unsent, refused, error)
 
     def publish_dead_letters(self, refused: Sequence[Refused]) -> tuple[list[Refused], str | None]:

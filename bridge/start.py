@@ -5,10 +5,10 @@ a new one and starts at its beginning. From then on every partition has a commit
 gone out of range is an error, never a silent jump (`auto.offset.reset=error`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from logs import fields, log
 
@@ -33,9 +33,7 @@ def commit_start_positions(
     if not missing:
         return
     every = [
-        TopicPartition(topic, partition)
-        for topic in topics
-        for partition in consumer.list_topics(topic, timeout=TIMEOUT_S).topics[topic].partitions
+        TopicPartition(topic, partition) for topic in topics for partition in _partitions(consumer, topic)
     ]
     without = _uncommitted(consumer, every)
     is_new_group = len(without) == len(every)
@@ -61,6 +59,15 @@ def commit_start_positions(
             positions={f"{p.topic}/{p.partition}": p.offset for p in positions},
         ),
     )
+
+
+def _partitions(consumer: Consumer, topic: str) -> Iterable[int]:
+    metadata = consumer.list_topics(topic, timeout=TIMEOUT_S).topics[topic]
+    # A topic that is not there yet starts at its beginning when it comes.
+    if metadata.error is not None and metadata.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+        raise KafkaException(metadata.error)
+    partitions: Iterable[int] = metadata.partitions
+    return partitions
 
 
 def _uncommitted(consumer: Consumer, partitions: Sequence[TopicPartition]) -> list[TopicPartition]:

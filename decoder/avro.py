@@ -37,6 +37,13 @@ LOGICAL_READERS["bytes-decimal"] = LOGICAL_READERS["fixed-decimal"] = _decimal
 # https://avro.apache.org/docs/1.12.0/specification/#object-container-files
 _CONTAINER_MAGIC = b"Obj\x01"
 
+# deflate makes at most 1,032 bytes of one, so this is at most 103 MB; the other codecs know no bound.
+# https://zlib.net/zlib_tech.html
+MAX_COMPRESSED_BYTES = 100_000
+_CODECS = ("null", "deflate")
+MAX_PRECISION = 1_000
+_WITH_BYTES = frozenset({"boolean", "int", "long", "float", "double", "bytes", "string"})
+
 
 def decode(value: bytes, schema: Schema) -> Event:
     """Return the event: schemaless Avro, or, as the legacy system also took, a container of one.
@@ -77,11 +84,15 @@ def _container(value: bytes, schema: Schema) -> Event:
     try:
         events: list[object] = []
         left = 0
-        for block in fastavro.block_reader(io.BytesIO(value), schema):
+        blocks = fastavro.block_reader(io.BytesIO(value), schema)
+        _refuse_unsafe(blocks.codec, len(value), blocks.writer_schema)
+        for block in blocks:
             events += itertools.islice(block, 2)
             left += len(block.bytes_.read())  # type: ignore[attr-defined] # fastavro's stub lacks it
             if len(events) > 1:
                 break
+    except RejectedError:
+        raise
     # As above, and the codecs' own errors.
     except Exception as error:
         raise RejectedError(
@@ -98,6 +109,47 @@ def _container(value: bytes, schema: Schema) -> Event:
             Reason.TRAILING_BYTES, f"in the Avro object container {left} bytes follow the event"
         )
     return cast("Event", events[0])
+
+
+def _refuse_unsafe(codec: str, size: int, schema: Schema) -> None:
+    """Refuse a container whose few bytes, or whose own schema, would cost the whole worker."""
+    if codec not in _CODECS or (codec != "null" and size > MAX_COMPRESSED_BYTES):
+        raise RejectedError(
+            Reason.UNDECODABLE,
+            f"an Avro object container of {size} bytes with codec {codec!r}: null is read, and deflate up to "
+            f"{MAX_COMPRESSED_BYTES} bytes",
+        )
+    problem = _problem(schema, frozenset())
+    if problem:
+        raise RejectedError(Reason.UNDECODABLE, f"the Avro object container's own schema {problem}")
+
+
+def _problem(schema: Schema, inside: frozenset[str]) -> str | None:
+    """Return what makes a schema unsafe to read bytes with: recursion, items of no bytes, huge decimals."""
+    if isinstance(schema, str):
+        return f"is recursive in {schema}" if schema in inside else None
+    if isinstance(schema, list):
+        parts = schema
+    else:
+        if schema.get("precision", 0) > MAX_PRECISION:
+            return f"has a decimal of {schema['precision']} digits"
+        if schema["type"] == "array" and _may_be_empty(schema["items"]):
+            return "has an array of items without bytes"
+        inside |= {schema["name"]} if "name" in schema else frozenset()
+        parts = [field["type"] for field in schema.get("fields", ())]
+        parts += [schema[key] for key in ("items", "values") if key in schema]
+    return next((problem for part in parts if (problem := _problem(part, inside))), None)
+
+
+def _may_be_empty(schema: Schema) -> bool:
+    """Return whether a value under this schema may take no byte at all; a name stands for an unknown type."""
+    if isinstance(schema, list):
+        return not schema
+    if isinstance(schema, str):
+        return schema not in _WITH_BYTES
+    if schema["type"] in ("record", "error"):
+        return all(_may_be_empty(field["type"]) for field in schema["fields"])
+    return bool(schema["type"] in ("null", "fixed") and not schema.get("size"))
 
 
 def _reason(error: Exception) -> str:

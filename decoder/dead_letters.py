@@ -9,8 +9,6 @@ from decoder.rows import TYPE_HEADER, HeaderCell, header_cells, insert_id, short
 from envelope import Record
 from rejection import RejectedError
 
-TABLE = "dead_letters"
-
 MAX_MESSAGE_CHARACTERS = 2_000
 MAX_TEXT_CHARACTERS = 1_000
 

@@ -152,6 +152,7 @@ def connect(table: str) -> Table:
     # Not at the top: a worker is forked after import, and a cold start should not wait for these.
     import google.auth  # noqa: PLC0415
     from google.auth.credentials import AnonymousCredentials, Credentials  # noqa: PLC0415
+    from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
     from google.auth.transport.requests import AuthorizedSession  # noqa: PLC0415
 
     emulator = os.environ.get("BIGQUERY_EMULATOR_HOST")
@@ -160,14 +161,22 @@ def connect(table: str) -> Table:
     if emulator:
         credentials = AnonymousCredentials()  # type: ignore[no-untyped-call] # google-auth types only a part
     else:
-        credentials, own_project = google.auth.default(scopes=[_SCOPE])
+        try:
+            credentials, own_project = google.auth.default(scopes=[_SCOPE])
+        except GoogleAuthError as error:
+            raise TransientError(f"no credentials for BigQuery: {error}") from error
         project = project or own_project
     if not project:
         raise ValueError("BIGQUERY_PROJECT is not set and the credentials name no project: set it")
     session = AuthorizedSession(credentials)  # type: ignore[no-untyped-call] # as above
 
     def post(url: str, body: bytes) -> Response:
-        return session.post(url, data=body, headers={"Content-Type": "application/json"}, timeout=TIMEOUT_S)
+        try:
+            return session.post(
+                url, data=body, headers={"Content-Type": "application/json"}, timeout=TIMEOUT_S
+            )
+        except GoogleAuthError as error:  # a token that could not be refreshed
+            raise OSError(str(error)) from error
 
     dataset = os.environ.get("BIGQUERY_DATASET", "events")
     return Table(post, emulator or _ENDPOINT, project, dataset, table)

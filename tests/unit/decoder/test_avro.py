@@ -2,6 +2,7 @@
 
 import io
 import json
+import random
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import islice
@@ -260,3 +261,50 @@ def test_every_schema_file_is_read(catalog: Catalog) -> None:
     """No schema in the repository stands unused."""
     files = {f"schemas/{path.parent.name}/{path.name}" for path in Path(SCHEMAS).glob("*/*.avsc")}
     assert {event_type.file for event_type in catalog.types.values()} == files
+
+
+def _container_with(extra: object, event: object, *, codec: str = "null") -> bytes:
+    """Return a container whose own schema has one field more than the type's."""
+    record = json.loads(json.dumps(_SAFE))
+    record["fields"].append({"name": "extra", "type": extra})
+    buffer = io.BytesIO()
+    fastavro.writer(buffer, record, [{"id": "1", "extra": event}], codec=codec, sync_marker=_MARKER)
+    return buffer.getvalue()
+
+
+_SAFE = {"type": "record", "name": "Safe", "fields": [{"name": "id", "type": "string"}]}
+_RECURSIVE = {"type": "record", "name": "R", "fields": [{"name": "next", "type": ["null", "R"]}]}
+_EMPTY = {"type": "record", "name": "E", "fields": []}
+
+
+@pytest.mark.parametrize(
+    ("extra", "event", "said"),
+    [
+        (_RECURSIVE, {"next": None}, "recursive in R"),
+        ({"type": "array", "items": "null"}, [None], "items without bytes"),
+        ({"type": "array", "items": _EMPTY}, [{}], "items without bytes"),
+        ({"type": "array", "items": {"type": "fixed", "name": "F", "size": 0}}, [b""], "items without bytes"),
+        ({"type": "bytes", "logicalType": "decimal", "precision": 20_000_000}, b"", "decimal of 20000000"),
+    ],
+    ids=["recursive", "nulls", "empty records", "empty fixed", "decimal"],
+)
+def test_container_whose_own_schema_is_unsafe_is_refused(extra: object, event: object, said: str) -> None:
+    """The sender chooses a container's schema: one that could end or hang the worker is not read with."""
+    rejection = _rejection(_container_with(extra, event), fastavro.parse_schema(_SAFE))
+    assert rejection.reason == Reason.UNDECODABLE
+    assert said in str(rejection)
+
+
+def test_container_may_have_a_field_that_the_type_lacks() -> None:
+    """A harmless field more in the container's own schema is resolved away."""
+    value = _container_with({"type": "array", "items": "string"}, ["a"], codec="deflate")
+    assert decode(value, fastavro.parse_schema(_SAFE)) == {"id": "1"}
+
+
+@pytest.mark.parametrize(("codec", "extra"), [("bzip2", ""), ("deflate", None)])
+def test_compressed_container_that_could_be_any_size_is_refused(codec: str, extra: str | None) -> None:
+    """A codec without a bound, or too much of one that has a bound, is refused before it is decompressed."""
+    text = random.Random(1).randbytes(150_000).hex() if extra is None else extra
+    rejection = _rejection(_container_with("string", text, codec=codec), fastavro.parse_schema(_SAFE))
+    assert rejection.reason == Reason.UNDECODABLE
+    assert f"codec '{codec}'" in str(rejection)
