@@ -37,6 +37,7 @@ class StrictBigQuery:
         self.requests: list[tuple[str, int]] = []  # table and number of rows
         self.failures: deque[int] = deque()  # statuses to answer the next inserts with
         self.absent_columns: set[str] = set()  # as if the tables did not have them
+        self.required_columns: set[str] = set()  # as if the tables had them REQUIRED
         self.refused_event_ids: set[str] = set()
         outer = self
 
@@ -114,7 +115,11 @@ class StrictBigQuery:
         columns = msgspec.json.decode(
             (ROOT / "sink" / "tables" / f"{kind}.json").read_bytes(), type=list[Json]
         )
-        columns = [column for column in columns if column["name"] not in self.absent_columns]
+        columns = [
+            {**column, "mode": "REQUIRED"} if column["name"] in self.required_columns else column
+            for column in columns
+            if column["name"] not in self.absent_columns
+        ]
         return _error_in(columns, cast("Json", row["json"]))
 
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import fastavro
+import msgspec
 import pytest
 import requests
 from google.pubsub_v1.types import pubsub as types
@@ -290,6 +291,24 @@ def test_a_row_with_a_field_that_the_table_lacks_becomes_a_dead_letter(
     row = pipeline.dead_letter(f"kafka_partition = 999 AND kafka_offset = {record.offset}")
     assert row["reason"] == "row_refused"
     assert "no such field: topic_version" in str(row["message"])
+
+
+def test_a_row_with_null_in_a_required_column_becomes_a_dead_letter(
+    pipeline: Pipeline, good: Iterator[SampleEvent]
+) -> None:
+    """Where the table requires what the record does not have, the row is kept as a dead letter."""
+    event = next(good)
+    record = pipeline.record(event.value, type_name=event.item_type_name)
+    required = msgspec.structs.replace(record, timestamp=None)
+    # Of both tables kafka_date is in the events' alone: the dead letter must still find its row.
+    pipeline.bigquery.required_columns.add("kafka_date")
+    try:
+        assert pipeline.post(push(envelope.pack(required, "test"), "required")).status_code == 204
+    finally:
+        pipeline.bigquery.required_columns.clear()
+    row = pipeline.dead_letter(f"kafka_partition = 999 AND kafka_offset = {record.offset}")
+    assert row["reason"] == "row_refused"
+    assert "kafka_date: Missing required field" in str(row["message"])
 
 
 @pytest.mark.parametrize("status", [403, 404, 429, 500, 503])
