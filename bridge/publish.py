@@ -27,6 +27,9 @@ TARGET_REQUEST_BYTES = 2_000_000
 MAX_IN_FLIGHT = 8
 RPC_TIMEOUT_S = 30.0
 LOOK_UP_S = 0.25
+# So many records refused, and none taken, are not each at fault.
+TOO_MANY_AT_FAULT = 100
+REFUSED = "refused_by_pubsub"
 
 PublishRequest = pubsub.PublishRequest.pb()
 PubsubMessage = pubsub.PubsubMessage.pb()
@@ -92,8 +95,17 @@ class Publisher:
     def publish(self, records: Sequence[Record]) -> Result:
         """Publish the records and wait for all answers.
 
-        A request that Pub/Sub refuses is halved until the record at fault stands alone.
+        A request that Pub/Sub refuses is halved until the record at fault stands alone. Where so many are
+        refused and none is taken, the topic is at fault, and all are unsent.
         """
+        result = self._publish(records)
+        at_fault = [each for each in result.refused if each.reason == REFUSED]
+        if len(at_fault) == len(records) >= TOO_MANY_AT_FAULT:
+            error = f"INVALID_ARGUMENT for all {len(records)}: {at_fault[-1].message}"
+            return Result(list(records), [], error)
+        return result
+
+    def _publish(self, records: Sequence[Record]) -> Result:
         unsent: list[Record] = []
         refused: list[Refused] = []
         error = None
@@ -121,7 +133,7 @@ class Publisher:
                 unsent += batch.records
                 error = f"{code.name}: {text}"
             elif len(batch.records) == 1:
-                refused.append(Refused(batch.records[0], "refused_by_pubsub", text))
+                refused.append(Refused(batch.records[0], REFUSED, text))
             else:
                 middle = len(batch.records) // 2
                 for half in (batch.records[:middle], batch.records[middle:]):
