@@ -30,9 +30,8 @@ class _JsonFormatter(logging.Formatter):
             line["message"] = f"{line['message']}\n{self.formatException(record.exc_info)}"
         try:
             return msgspec.json.encode(line, enc_hook=repr).decode()
-        except (
-            UnicodeEncodeError
-        ):  # half a surrogate pair, which the escapes of the standard library can hold
+        except UnicodeEncodeError:
+            # Half a surrogate pair, which only the escapes of the standard library can hold.
             return json.dumps(line, default=repr)
 
 

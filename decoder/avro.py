@@ -14,6 +14,7 @@ import fastavro
 from fastavro.read import LOGICAL_READERS
 from fastavro.types import Schema
 
+from decoder.values import parts_of
 from rejection import Reason, RejectedError
 
 Event = dict[str, object]
@@ -136,8 +137,7 @@ def _problem(schema: Schema, inside: frozenset[str]) -> str | None:
         if schema["type"] == "array" and _may_be_empty(schema["items"]):
             return "has an array of items without bytes"
         inside |= {schema["name"]} if "name" in schema else frozenset()
-        parts = [field["type"] for field in schema.get("fields", ())]
-        parts += [schema[key] for key in ("items", "values") if key in schema]
+        parts = parts_of(schema)
     return next((problem for part in parts if (problem := _problem(part, inside))), None)
 
 

@@ -6,6 +6,7 @@ timestamps, dates and times in RFC 3339, uuids and enums as strings, records and
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 from fastavro.types import Schema
@@ -31,9 +32,14 @@ def has_floats(schema: Schema) -> bool:
         return schema in ("float", "double")
     if isinstance(schema, list):
         return any(has_floats(branch) for branch in schema)
-    parts = [field["type"] for field in schema.get("fields", ())]
-    parts += [schema[key] for key in ("type", "items", "values") if key in schema]
-    return any(has_floats(part) for part in parts)
+    return any(has_floats(part) for part in (schema["type"], *parts_of(schema)))
+
+
+def parts_of(schema: dict[str, Any]) -> list[Schema]:
+    """Return the schemas directly inside one: of a record's fields, an array's items, a map's values."""
+    # Any: what a schema's keys hold differs by its type, and fastavro's own alias says no more.
+    fields = [field["type"] for field in schema.get("fields", ())]
+    return fields + [schema[key] for key in ("items", "values") if key in schema]
 
 
 def _without_non_finite(value: Value) -> Value:
