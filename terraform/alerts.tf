@@ -1,0 +1,192 @@
+locals {
+  # log-based metrics in PromQL: https://cloud.google.com/monitoring/promql/promql-mapping
+  promql_lag = "logging_googleapis_com:user_${google_logging_metric.bridge_lag.name}"
+  runbook    = "docs/operations.md, \"Rows are missing\""
+
+  # Each instance says its lag once a minute, so the mean of a minute is the sum over ten minutes by ten.
+  lag_now    = "sum(increase(${local.promql_lag}_sum{monitored_resource=\"cloud_run_worker_pool\"}[10m])) / 10"
+  lag_before = "sum(increase(${local.promql_lag}_sum{monitored_resource=\"cloud_run_worker_pool\"}[10m] offset 15m)) / 10"
+
+  push_filter = "resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id=\"${google_pubsub_subscription.push.name}\""
+}
+
+resource "google_monitoring_alert_policy" "lag_growing" {
+  display_name          = "${local.name}: lag growing"
+  combiner              = "OR"
+  severity              = "WARNING"
+  notification_channels = var.notification_channels
+
+  conditions {
+    display_name = "over ${var.alerts.lag_records} records and more than a quarter of an hour ago"
+    condition_prometheus_query_language {
+      query               = "(${local.lag_now}) > ${var.alerts.lag_records} and (${local.lag_now}) > (${local.lag_before})"
+      duration            = "600s"
+      evaluation_interval = "60s"
+      # The metric has no data before the bridge's first minute.
+      disable_metric_validation = true
+    }
+  }
+
+  documentation {
+    content = "The bridge is slower than the producers. See its log and ${local.runbook}; more bridge.instances share the partitions."
+  }
+}
+
+resource "google_monitoring_alert_policy" "oldest_unacked" {
+  display_name          = "${local.name}: messages wait for the function"
+  combiner              = "OR"
+  severity              = "ERROR"
+  notification_channels = var.notification_channels
+
+  conditions {
+    display_name = "oldest unacknowledged message over ${var.alerts.oldest_unacked_s} s"
+    condition_threshold {
+      filter          = "metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\" AND ${local.push_filter}"
+      comparison      = "COMPARISON_GT"
+      threshold_value = var.alerts.oldest_unacked_s
+      duration        = "300s"
+      aggregations {
+        alignment_period   = "60s"
+        per_series_aligner = "ALIGN_MAX"
+      }
+    }
+  }
+
+  documentation {
+    content = "Nothing is lost yet: after 100 attempts, some 15 hours, messages go to the dead-letter topic. See ${local.runbook}."
+  }
+}
+
+resource "google_monitoring_alert_policy" "dead_letters" {
+  display_name          = "${local.name}: dead letters"
+  combiner              = "OR"
+  severity              = "WARNING"
+  notification_channels = var.notification_channels
+
+  conditions {
+    display_name = "a dead letter was written"
+    condition_threshold {
+      filter          = "metric.type=\"logging.googleapis.com/user/${google_logging_metric.dead_letters.name}\" AND resource.type=\"cloud_run_revision\""
+      comparison      = "COMPARISON_GT"
+      threshold_value = 0
+      duration        = "0s"
+      aggregations {
+        alignment_period     = "300s"
+        per_series_aligner   = "ALIGN_SUM"
+        cross_series_reducer = "REDUCE_SUM"
+        group_by_fields      = ["metric.label.reason"]
+      }
+    }
+  }
+
+  conditions {
+    display_name = "the dead-letter topic's subscription holds messages"
+    condition_threshold {
+      filter          = "metric.type=\"pubsub.googleapis.com/subscription/num_undelivered_messages\" AND resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id=\"${google_pubsub_subscription.dead_letter.name}\""
+      comparison      = "COMPARISON_GT"
+      threshold_value = 0
+      duration        = "0s"
+      aggregations {
+        alignment_period   = "300s"
+        per_series_aligner = "ALIGN_MAX"
+      }
+    }
+  }
+
+  documentation {
+    content = "SELECT reason, COUNT(*) FROM ${local.dataset}.dead_letters_unique GROUP BY reason. docs/operations.md says what to do about each."
+  }
+}
+
+resource "google_monitoring_alert_policy" "function_errors" {
+  display_name          = "${local.name}: the function answers with errors"
+  combiner              = "OR"
+  severity              = "ERROR"
+  notification_channels = var.notification_channels
+
+  conditions {
+    display_name = "over ${var.alerts.function_errors_per_s} answers 5xx a second"
+    condition_threshold {
+      filter          = "metric.type=\"run.googleapis.com/request_count\" AND resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${google_cloudfunctions2_function.decoder.name}\" AND metric.labels.response_code_class=\"5xx\""
+      comparison      = "COMPARISON_GT"
+      threshold_value = var.alerts.function_errors_per_s
+      duration        = "300s"
+      aggregations {
+        alignment_period     = "60s"
+        per_series_aligner   = "ALIGN_RATE"
+        cross_series_reducer = "REDUCE_SUM"
+      }
+    }
+  }
+
+  documentation {
+    content = "503 means that BigQuery did not take rows; Pub/Sub delivers them again. The function's log names table and status. See ${local.runbook}."
+  }
+}
+
+resource "google_monitoring_alert_policy" "bridge_not_running" {
+  display_name          = "${local.name}: the bridge is not running"
+  combiner              = "OR"
+  severity              = "CRITICAL"
+  notification_channels = var.notification_channels
+  enabled               = var.bridge.instances > 0
+
+  conditions {
+    display_name = "no status line for five minutes"
+    condition_absent {
+      filter   = "metric.type=\"logging.googleapis.com/user/${google_logging_metric.bridge_lag.name}\" AND resource.type=\"cloud_run_worker_pool\""
+      duration = "300s"
+      aggregations {
+        alignment_period     = "60s"
+        per_series_aligner   = "ALIGN_COUNT"
+        cross_series_reducer = "REDUCE_SUM"
+      }
+    }
+  }
+
+  conditions {
+    display_name = "it holds records because Pub/Sub does not take them"
+    condition_threshold {
+      filter          = "metric.type=\"logging.googleapis.com/user/${google_logging_metric.bridge_held.name}\" AND resource.type=\"cloud_run_worker_pool\""
+      comparison      = "COMPARISON_GT"
+      threshold_value = 0
+      duration        = "0s"
+      aggregations {
+        alignment_period     = "60s"
+        per_series_aligner   = "ALIGN_SUM"
+        cross_series_reducer = "REDUCE_SUM"
+      }
+    }
+  }
+
+  documentation {
+    content = "Kafka keeps the records as long as its retention says. The pool's log has the reason: a wrong setting, brokers, or an offset out of range."
+  }
+}
+
+resource "google_monitoring_alert_policy" "no_rows" {
+  count = var.alerts.silence_minutes == null ? 0 : 1
+
+  display_name          = "${local.name}: no rows for ${var.alerts.silence_minutes} minutes"
+  combiner              = "OR"
+  severity              = "ERROR"
+  notification_channels = var.notification_channels
+  enabled               = var.bridge.instances > 0
+
+  conditions {
+    display_name = "the function acknowledged nothing"
+    condition_absent {
+      filter   = "metric.type=\"pubsub.googleapis.com/subscription/push_request_count\" AND ${local.push_filter} AND metric.labels.response_class=\"ack\""
+      duration = "${var.alerts.silence_minutes * 60}s"
+      aggregations {
+        alignment_period     = "60s"
+        per_series_aligner   = "ALIGN_RATE"
+        cross_series_reducer = "REDUCE_SUM"
+      }
+    }
+  }
+
+  documentation {
+    content = "An acknowledged message is a row or a dead letter. Is anything produced? Look at the dashboard from left to right; see ${local.runbook}."
+  }
+}

@@ -1,0 +1,12 @@
+resource "google_monitoring_dashboard" "path" {
+  dashboard_json = templatefile("${path.module}/dashboard.json.tftpl", {
+    title        = "${local.name}: from Kafka to BigQuery"
+    lag          = google_logging_metric.bridge_lag.name
+    dead_letters = google_logging_metric.dead_letters.name
+    topic        = google_pubsub_topic.events.name
+    subscription = google_pubsub_subscription.push.name
+    dead_letter  = google_pubsub_subscription.dead_letter.name
+    function     = google_cloudfunctions2_function.decoder.name
+    dataset      = google_bigquery_dataset.events.dataset_id
+  })
+}

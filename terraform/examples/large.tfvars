@@ -1,0 +1,28 @@
+# Thousands of events a second, brokers in a VPC, a key of your own, builds on push.
+project          = "my-project"
+region           = "europe-west1"
+env              = "prod"
+dataset_location = "europe-west1"
+retention_days   = 14
+
+bridge = {
+  instances = 2
+  memory    = "1Gi"
+  network = {
+    network    = "kafka"
+    subnetwork = "kafka-europe-west1"
+  }
+}
+
+# Each instance inserts some two thousand events a second.
+function = { min_instances = 2, max_instances = 30, memory = "1Gi" }
+
+alerts                = { lag_records = 100000, silence_minutes = 15 }
+notification_channels = ["projects/my-project/notificationChannels/1234567890"]
+
+kms_key                   = "projects/my-project/locations/europe-west1/keyRings/data/cryptoKeys/events"
+terraform_service_account = "terraform@my-project.iam.gserviceaccount.com"
+
+trigger = {
+  repository = "projects/my-project/locations/europe-west1/connections/github/repositories/kafka-to-bigquery"
+}

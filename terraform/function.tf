@@ -1,0 +1,86 @@
+# The function's infrastructure. Its code is Cloud Build's: `gcloud functions deploy` in cloudbuild.yaml.
+
+resource "google_service_account" "function" {
+  account_id   = "${local.name}-function"
+  display_name = "The function: inserts rows, ${var.env}"
+  depends_on   = [google_project_service.this]
+}
+
+data "archive_file" "placeholder" {
+  type        = "zip"
+  source_dir  = "${path.module}/placeholder"
+  excludes    = ["__pycache__"]
+  output_path = "${path.module}/.terraform/placeholder.zip"
+}
+
+resource "google_storage_bucket_object" "placeholder" {
+  bucket = google_storage_bucket.build.name
+  name   = "placeholder/${data.archive_file.placeholder.output_sha256}.zip"
+  source = data.archive_file.placeholder.output_path
+}
+
+resource "google_cloudfunctions2_function" "decoder" {
+  name         = "${local.name}-decoder"
+  location     = var.region
+  description  = "Decodes Kafka records and inserts them into BigQuery."
+  kms_key_name = var.kms_key
+
+  build_config {
+    runtime           = "python313"
+    entry_point       = "handle"
+    service_account   = google_service_account.build.id
+    docker_repository = google_artifact_registry_repository.images.id
+
+    # Answers 503 to everything, so that nothing is acknowledged unwritten before the first build.
+    source {
+      storage_source {
+        bucket = google_storage_bucket.build.name
+        object = google_storage_bucket_object.placeholder.name
+      }
+    }
+  }
+
+  service_config {
+    available_cpu                    = var.function.cpu
+    available_memory                 = var.function.memory
+    max_instance_request_concurrency = var.function.concurrency
+    min_instance_count               = var.function.min_instances
+    max_instance_count               = var.function.max_instances
+    timeout_seconds                  = 90 # three times the insert's own, below the ack deadline
+    ingress_settings                 = "ALLOW_INTERNAL_ONLY"
+    all_traffic_on_latest_revision   = true
+    service_account_email            = google_service_account.function.email
+
+    environment_variables = {
+      BIGQUERY_DATASET = google_bigquery_dataset.events.dataset_id
+      BIGQUERY_PROJECT = var.project
+    }
+  }
+
+  lifecycle {
+    ignore_changes = [
+      # Cloud Build owns the code: an apply must not put the placeholder back.
+      build_config[0].source,
+      # The platform counts its own environment variables among these at each build.
+      build_config[0].environment_variables,
+      # gcloud marks what it deployed with the label deployment-tool.
+      labels["deployment-tool"],
+    ]
+  }
+
+  depends_on = [
+    google_project_service.this,
+    google_artifact_registry_repository_iam_member.build,
+    google_kms_crypto_key_iam_member.agent,
+    google_project_iam_member.build,
+    google_storage_bucket_iam_member.build,
+  ]
+}
+
+# A binding, not a member: whoever else is given the role by hand loses it at the next apply.
+resource "google_cloud_run_v2_service_iam_binding" "invoker" {
+  name     = google_cloudfunctions2_function.decoder.name
+  location = var.region
+  role     = "roles/run.invoker"
+  members  = [google_service_account.push.member]
+}

@@ -1,0 +1,60 @@
+# Metrics from log lines: a worker pool has no address that could be scraped. The fields are those of logs.py's lines.
+
+locals {
+  metric_prefix = replace(local.name, "-", "_")
+  bridge_logs   = "resource.type=\"cloud_run_worker_pool\" AND resource.labels.worker_pool_name=\"${google_cloud_run_v2_worker_pool.bridge.name}\""
+  function_logs = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${google_cloudfunctions2_function.decoder.name}\""
+}
+
+# A line a minute from each instance: the records that its partitions have and it has not taken.
+resource "google_logging_metric" "bridge_lag" {
+  name            = "${local.metric_prefix}_bridge_lag"
+  description     = "Records behind the end of the partitions, by instance, once a minute."
+  filter          = "${local.bridge_logs} AND jsonPayload.message=\"status\""
+  value_extractor = "EXTRACT(jsonPayload.lag)"
+
+  metric_descriptor {
+    metric_kind = "DELTA"
+    value_type  = "DISTRIBUTION"
+    unit        = "1"
+  }
+
+  bucket_options {
+    exponential_buckets {
+      num_finite_buckets = 40
+      growth_factor      = 2
+      scale              = 1
+    }
+  }
+}
+
+resource "google_logging_metric" "bridge_held" {
+  name        = "${local.metric_prefix}_bridge_held"
+  description = "The bridge holds records because Pub/Sub does not take them."
+  filter      = "${local.bridge_logs} AND jsonPayload.message:\"Pub/Sub does not take records, holding\""
+
+  metric_descriptor {
+    metric_kind = "DELTA"
+    value_type  = "INT64"
+    unit        = "1"
+  }
+}
+
+resource "google_logging_metric" "dead_letters" {
+  name             = "${local.metric_prefix}_dead_letters"
+  description      = "Dead letters of the function and the bridge, by reason."
+  filter           = "((${local.bridge_logs}) OR (${local.function_logs})) AND jsonPayload.message:\"dead letter: \""
+  label_extractors = { reason = "EXTRACT(jsonPayload.reason)" }
+
+  metric_descriptor {
+    metric_kind = "DELTA"
+    value_type  = "INT64"
+    unit        = "1"
+
+    labels {
+      key         = "reason"
+      value_type  = "STRING"
+      description = "Reason code, see docs/operations.md."
+    }
+  }
+}

@@ -1,0 +1,102 @@
+locals {
+  retention = "${var.retention_days * 86400}s"
+}
+
+resource "google_pubsub_topic" "events" {
+  name         = "${local.name}-events"
+  kms_key_name = var.kms_key
+
+  # Kept when acknowledged too, so that the subscription can seek back.
+  message_retention_duration = local.retention
+
+  message_storage_policy {
+    allowed_persistence_regions = [var.region]
+  }
+
+  depends_on = [google_project_service.this, google_kms_crypto_key_iam_member.agent]
+}
+
+resource "google_pubsub_topic" "dead_letter" {
+  name         = "${local.name}-dead-letter"
+  kms_key_name = var.kms_key
+
+  message_storage_policy {
+    allowed_persistence_regions = [var.region]
+  }
+
+  depends_on = [google_project_service.this, google_kms_crypto_key_iam_member.agent]
+}
+
+# Without a subscription the topic would lose what it gets.
+resource "google_pubsub_subscription" "dead_letter" {
+  name                       = "${local.name}-dead-letter"
+  topic                      = google_pubsub_topic.dead_letter.id
+  ack_deadline_seconds       = 600
+  message_retention_duration = local.retention
+
+  expiration_policy {
+    ttl = "" # never
+  }
+}
+
+resource "google_service_account" "push" {
+  account_id   = "${local.name}-push"
+  display_name = "Pub/Sub's pushes to the function, ${var.env}"
+  depends_on   = [google_project_service.this]
+}
+
+resource "google_pubsub_subscription" "push" {
+  name                       = "${local.name}-push"
+  topic                      = google_pubsub_topic.events.id
+  message_retention_duration = local.retention
+
+  # Longer than the function's own timeout, so that no answer comes too late.
+  ack_deadline_seconds = 120
+
+  push_config {
+    push_endpoint = google_cloudfunctions2_function.decoder.service_config[0].uri
+
+    oidc_token {
+      service_account_email = google_service_account.push.email
+      audience              = google_cloudfunctions2_function.decoder.service_config[0].uri
+    }
+  }
+
+  # 10, 20, 40 … 600 s and 100 attempts: about 15 hours and a half, then the message is a dead letter.
+  retry_policy {
+    minimum_backoff = "10s"
+    maximum_backoff = "600s"
+  }
+
+  dead_letter_policy {
+    dead_letter_topic     = google_pubsub_topic.dead_letter.id
+    max_delivery_attempts = 100
+  }
+
+  expiration_policy {
+    ttl = "" # never
+  }
+
+  # Moving to the dead-letter topic fails in silence without these.
+  depends_on = [google_pubsub_topic_iam_member.agent_dead_letters, google_service_account_iam_member.agent_token]
+}
+
+# https://cloud.google.com/pubsub/docs/handling-failures#grant_forwarding_permissions
+resource "google_pubsub_topic_iam_member" "agent_dead_letters" {
+  topic  = google_pubsub_topic.dead_letter.name
+  role   = "roles/pubsub.publisher"
+  member = local.pubsub_agent
+}
+
+resource "google_pubsub_subscription_iam_member" "agent_dead_letters" {
+  subscription = google_pubsub_subscription.push.name
+  role         = "roles/pubsub.subscriber"
+  member       = local.pubsub_agent
+}
+
+# The token that each push carries: https://cloud.google.com/pubsub/docs/authenticate-push-subscriptions
+resource "google_service_account_iam_member" "agent_token" {
+  service_account_id = google_service_account.push.name
+  role               = "roles/iam.serviceAccountOpenIdTokenCreator"
+  member             = local.pubsub_agent
+}

@@ -1,0 +1,116 @@
+# `terraform test`: nothing is made, every provider is a mock.
+
+mock_provider "google" {
+  override_during = plan
+
+  mock_data "google_project" {
+    defaults = { number = "123456789012" }
+  }
+}
+
+mock_provider "archive" {
+  override_during = plan
+}
+
+variables {
+  project = "my-project"
+  region  = "europe-west1"
+  env     = "stage"
+}
+
+run "each_stream_gets_its_table_and_its_view" {
+  command = plan
+
+  assert {
+    condition     = toset(keys(google_bigquery_table.this)) == setunion([for s in yamldecode(file("../streams.yaml")).streams : s.table], ["dead_letters"])
+    error_message = "The tables are not those of streams.yaml and dead_letters."
+  }
+
+  assert {
+    condition     = alltrue([for table, view in google_bigquery_table.unique : strcontains(view.view[0].query, "`my-project.events_stage.${table}`")])
+    error_message = "A view does not read its own table by its full name."
+  }
+}
+
+# Regression: anyone on the internet could push rows.
+run "the_function_is_not_public" {
+  command = plan
+
+  assert {
+    condition     = google_cloudfunctions2_function.decoder.service_config[0].ingress_settings == "ALLOW_INTERNAL_ONLY"
+    error_message = "The function takes requests from the internet."
+  }
+
+  assert {
+    condition     = length(google_cloud_run_v2_service_iam_binding.invoker.members) == 1 && google_cloud_run_v2_service_iam_binding.invoker.role == "roles/run.invoker"
+    error_message = "Others than the push identity may invoke the function."
+  }
+}
+
+# Regression: a dead-letter topic without a subscription loses what it gets.
+run "the_dead_letter_topic_has_a_subscription_that_never_expires" {
+  command = plan
+
+  assert {
+    condition     = google_pubsub_subscription.dead_letter.topic == google_pubsub_topic.dead_letter.id && google_pubsub_subscription.dead_letter.expiration_policy[0].ttl == ""
+    error_message = "Dead letters are not kept."
+  }
+
+  assert {
+    condition     = google_pubsub_subscription.push.dead_letter_policy[0].max_delivery_attempts == 100 && google_pubsub_subscription.push.retry_policy[0].maximum_backoff == "600s"
+    error_message = "An outage of hours would fill the dead-letter topic."
+  }
+}
+
+run "removing_a_stream_protects_its_table" {
+  command = plan
+
+  assert {
+    condition     = alltrue([for table in google_bigquery_table.this : table.deletion_protection])
+    error_message = "A table could be deleted with its rows."
+  }
+}
+
+run "names_carry_the_env" {
+  command = plan
+
+  assert {
+    condition = alltrue([for name in [
+      google_pubsub_topic.events.name, google_pubsub_topic.dead_letter.name, google_pubsub_subscription.push.name,
+      google_pubsub_subscription.dead_letter.name, google_cloudfunctions2_function.decoder.name,
+      google_cloud_run_v2_worker_pool.bridge.name, google_secret_manager_secret.kafka.secret_id,
+      google_bigquery_dataset.events.dataset_id, google_service_account.bridge.account_id,
+      google_service_account.function.account_id, google_service_account.push.account_id,
+      google_service_account.build.account_id, google_storage_bucket.build.name,
+      google_artifact_registry_repository.images.repository_id,
+    ] : strcontains(name, "stage")])
+    error_message = "Two environments in one project would collide."
+  }
+}
+
+run "the_bridge_starts_from_no_instances" {
+  command = plan
+
+  assert {
+    condition     = google_cloud_run_v2_worker_pool.bridge.scaling[0].manual_instance_count == 0
+    error_message = "The pool would run the placeholder's image."
+  }
+}
+
+run "a_wrong_env_is_one_clear_message" {
+  command = plan
+  variables { env = "Production_Environment" }
+  expect_failures = [var.env]
+}
+
+run "a_zone_is_no_region" {
+  command = plan
+  variables { region = "europe-west1-b" }
+  expect_failures = [var.region]
+}
+
+run "a_function_without_concurrency_is_refused" {
+  command = plan
+  variables { function = { concurrency = 1 } }
+  expect_failures = [var.function]
+}

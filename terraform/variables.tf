@@ -1,0 +1,189 @@
+variable "alerts" {
+  description = <<-EOT
+    Where alerts begin. `lag_records`: records that the bridge has not taken, and growing. `oldest_unacked_s`: age in
+    seconds of the oldest message that the function has not acknowledged. `function_errors_per_s`: 5xx answers, which
+    are messages to be delivered again. `silence_minutes`: nothing acknowledged for so long; null where quiet hours are
+    normal.
+  EOT
+  type = object({
+    lag_records           = optional(number, 10000)
+    oldest_unacked_s      = optional(number, 600)
+    function_errors_per_s = optional(number, 1)
+    silence_minutes       = optional(number, 60)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.alerts.lag_records >= 0 && var.alerts.oldest_unacked_s > 0 && var.alerts.function_errors_per_s > 0
+    error_message = "alerts: lag_records must be 0 or more, oldest_unacked_s and function_errors_per_s more than 0."
+  }
+
+  validation {
+    condition     = var.alerts.silence_minutes == null ? true : var.alerts.silence_minutes >= 5 && var.alerts.silence_minutes <= 1410
+    error_message = "alerts.silence_minutes must be 5 to 1410 (23.5 hours, the longest that Cloud Monitoring takes), or null."
+  }
+}
+
+variable "bridge" {
+  description = <<-EOT
+    The worker pool that reads Kafka. `instances`: 0 until the first build has rolled out its code; then 1, or as many as
+    share the partitions. `start`: where a consumer group without any commit starts, `latest` or `earliest`. `network`:
+    the VPC through which the brokers are reached, null for brokers on the internet.
+  EOT
+  type = object({
+    cpu       = optional(string, "1")
+    group_id  = optional(string, "kafka-to-bigquery")
+    instances = optional(number, 0)
+    memory    = optional(string, "512Mi")
+    start     = optional(string, "latest")
+    network = optional(object({
+      network    = string
+      subnetwork = string
+      egress     = optional(string, "PRIVATE_RANGES_ONLY")
+      tags       = optional(list(string), [])
+    }))
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = contains(["latest", "earliest"], var.bridge.start)
+    error_message = "bridge.start must be latest or earliest."
+  }
+
+  validation {
+    condition     = var.bridge.instances >= 0 && var.bridge.instances <= 100 && floor(var.bridge.instances) == var.bridge.instances
+    error_message = "bridge.instances must be a whole number from 0 to 100."
+  }
+
+  validation {
+    condition     = var.bridge.network == null ? true : contains(["PRIVATE_RANGES_ONLY", "ALL_TRAFFIC"], var.bridge.network.egress)
+    error_message = "bridge.network.egress must be PRIVATE_RANGES_ONLY or ALL_TRAFFIC."
+  }
+}
+
+variable "dataset_location" {
+  description = "BigQuery location of the dataset, e.g. EU or europe-west1; null for `region`. It cannot be changed later."
+  type        = string
+  default     = null
+}
+
+variable "env" {
+  description = "Name of the environment, e.g. prod: part of every name, a label, and the column env of each row."
+  type        = string
+
+  validation {
+    # A service account's name has at most 30 characters: kafka-bq-<env>-function.
+    condition     = can(regex("^[a-z]([a-z0-9-]{0,10}[a-z0-9])?$", var.env))
+    error_message = "env must be 1 to 12 of a-z, 0-9 and -, beginning with a letter and not ending with -."
+  }
+}
+
+variable "function" {
+  description = <<-EOT
+    Size of the function. Rows of concurrent requests go to BigQuery together, so a high `concurrency` is cheap.
+    `max_instances` bounds what a backlog may cost; Pub/Sub keeps what waits.
+  EOT
+  type = object({
+    concurrency   = optional(number, 80)
+    cpu           = optional(string, "1")
+    max_instances = optional(number, 10)
+    memory        = optional(string, "512Mi")
+    min_instances = optional(number, 0)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.function.concurrency >= 2 && var.function.concurrency <= 1000
+    error_message = "function.concurrency must be 2 to 1000: at 1 no rows are inserted together."
+  }
+
+  validation {
+    condition     = var.function.min_instances >= 0 && var.function.max_instances >= 1 && var.function.min_instances <= var.function.max_instances
+    error_message = "function.min_instances must be 0 or more, max_instances 1 or more and not below min_instances."
+  }
+}
+
+variable "kms_key" {
+  description = "Cloud KMS key that encrypts topics, tables, images, the source, the secret and the function, as projects/P/locations/L/keyRings/R/cryptoKeys/K in `region`; null for Google's own keys."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.kms_key == null ? true : can(regex("^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$", var.kms_key))
+    error_message = "kms_key must be projects/PROJECT/locations/LOCATION/keyRings/RING/cryptoKeys/KEY."
+  }
+}
+
+variable "notification_channels" {
+  description = "Cloud Monitoring channels that alerts go to, as projects/P/notificationChannels/N. None: alerts are seen in the console only."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for c in var.notification_channels : can(regex("^projects/[^/]+/notificationChannels/[^/]+$", c))])
+    error_message = "notification_channels must each be projects/PROJECT/notificationChannels/NUMBER."
+  }
+}
+
+variable "project" {
+  description = "Id of the Google Cloud project."
+  type        = string
+
+  validation {
+    condition     = can(regex("^([a-z][a-z0-9.-]*:)?[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project))
+    error_message = "project must be a project id (not its number or display name)."
+  }
+}
+
+variable "region" {
+  description = "Region of everything but the dataset, which may be in a multi-region, e.g. europe-west1."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]+-[a-z]+[0-9]+$", var.region))
+    error_message = "region must be a region such as europe-west1, not a zone."
+  }
+}
+
+variable "retention_days" {
+  description = "Days that Pub/Sub keeps messages: unacknowledged ones, dead ones, and acknowledged ones to seek back to. 1 to 31."
+  type        = number
+  default     = 7
+  nullable    = false
+
+  validation {
+    # https://cloud.google.com/pubsub/docs/replay-overview
+    condition     = var.retention_days >= 1 && var.retention_days <= 31
+    error_message = "retention_days must be 1 to 31."
+  }
+}
+
+variable "terraform_service_account" {
+  description = "E-mail of the identity that may apply this module, which Cloud Build then impersonates; null where people apply it."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.terraform_service_account == null ? true : can(regex("^[^@:]+@[^@]+\\.gserviceaccount\\.com$", var.terraform_service_account))
+    error_message = "terraform_service_account must be the e-mail of a service account, without the prefix serviceAccount:."
+  }
+}
+
+variable "trigger" {
+  description = "Build on push: `repository` as Cloud Build knows it (projects/P/locations/L/connections/C/repositories/R), `branch` a regular expression. null for no trigger."
+  type = object({
+    repository        = string
+    branch            = optional(string, "^main$")
+    approval_required = optional(bool, true)
+  })
+  default = null
+
+  validation {
+    condition     = var.trigger == null ? true : can(regex("^projects/[^/]+/locations/[^/]+/connections/[^/]+/repositories/[^/]+$", var.trigger.repository))
+    error_message = "trigger.repository must be projects/P/locations/L/connections/C/repositories/R."
+  }
+}

@@ -1,0 +1,27 @@
+terraform {
+  required_version = ">= 1.11"
+
+  required_providers {
+    archive = {
+      source  = "hashicorp/archive"
+      version = ">= 2.7, < 3"
+    }
+    google = {
+      source  = "hashicorp/google"
+      version = ">= 7, < 9"
+    }
+  }
+
+  # terraform init -backend-config=bucket=BUCKET -backend-config=prefix=ENV
+  backend "gcs" {}
+}
+
+provider "google" {
+  project = var.project
+  region  = var.region
+
+  default_labels = {
+    app = "kafka-bq"
+    env = var.env
+  }
+}
