@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 PYTEST_ARGS ?=
-SOURCES := main.py envelope.py push.py rejection.py logs.py decoder sink bridge local tests
+SOURCES := main.py envelope.py push.py rejection.py logs.py decoder sink bridge local tests terraform
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format typecheck unit integration check-catalogue lock clean
+.PHONY: help run test lint format typecheck unit integration infra audit check-catalogue terraform-readme lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,13 +15,20 @@ help: ## list the targets
 run: $(VENV)/run ## the whole pipeline on this machine; ARGS="--events 2000 --exit", ARGS=--help
 	@$(BIN)/python -m local $(ARGS)
 
-test: unit check-catalogue integration ## all tests, unit first
+test: unit check-catalogue infra integration ## all tests, unit first
 
 unit: $(VENV)/test ## tests without servers
 	$(BIN)/python -m pytest tests/unit $(PYTEST_ARGS)
 
 integration: $(VENV)/test ## tests with real processes (Java and the gcloud CLI's Pub/Sub emulator too)
 	$(BIN)/python -m pytest tests/integration $(PYTEST_ARGS)
+
+infra: $(VENV)/test .venv-checkov/ready ## terraform/, cloudbuild.yaml, containers: all that no cloud is needed for (Terraform and gcloud are)
+	PATH="$(CURDIR)/$(BIN):$$PATH" CHECKOV=.venv-checkov/bin/checkov $(BIN)/python -m pytest tests/infra $(PYTEST_ARGS)
+
+audit: $(VENV)/test ## known vulnerabilities of what function and bridge run (asks the internet)
+	$(BIN)/pip-audit --strict --disable-pip --no-deps -r requirements.txt
+	$(BIN)/pip-audit --strict --disable-pip --no-deps -r bridge/requirements.txt
 
 lint: $(VENV)/test ## ruff: rules and format
 	$(BIN)/ruff check $(SOURCES)
@@ -37,15 +44,20 @@ typecheck: $(VENV)/test ## mypy --strict
 check-catalogue: $(VENV)/run ## validate streams.yaml and the schemas, list every event type
 	$(BIN)/python -m decoder check
 
+terraform-readme: $(VENV)/test ## write the tables of terraform/README.md
+	$(BIN)/python -m tests.infra.readme
+
 lock: $(VENV)/test ## resolve the requirements.in files anew into hashed locks
 	@for lock in tests local bridge .; do \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
 	    $$([ $$lock = tests ] || echo --constraint tests/requirements.txt) \
 	    $$lock/requirements.in --output-file $$lock/requirements.txt || exit 1; \
 	done
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+	  tests/infra/checkov.in --output-file tests/infra/checkov.txt
 
 clean: ## remove the environment and what runs left behind
-	rm -rf $(VENV) .local .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-checkov .local .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.11 …")'
@@ -58,4 +70,10 @@ $(VENV)/run: local/requirements.txt | $(VENV)/bin/python
 
 $(VENV)/test: tests/requirements.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@touch $@
+
+# Its parser of HCL and ours have one name, so it has an environment of its own.
+.venv-checkov/ready: tests/infra/checkov.txt
+	$(PYTHON) -m venv .venv-checkov
+	.venv-checkov/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 	@touch $@

@@ -72,6 +72,20 @@ resource "google_project_iam_custom_role" "row_writer" {
   depends_on  = [google_project_service.this]
 }
 
+# Asked for with the former; says nothing of the rows.
+resource "google_project_iam_custom_role" "dataset_reader" {
+  role_id     = replace("${local.name}-dataset-reader", "-", "_")
+  title       = "Reads a dataset's own description (${local.name})"
+  permissions = ["bigquery.datasets.get"]
+  depends_on  = [google_project_service.this]
+}
+
+resource "google_bigquery_dataset_iam_member" "function" {
+  dataset_id = google_bigquery_dataset.events.dataset_id
+  role       = google_project_iam_custom_role.dataset_reader.id
+  member     = google_service_account.function.member
+}
+
 resource "google_bigquery_table_iam_member" "function" {
   for_each = local.all_tables
 

@@ -12,6 +12,12 @@ mock_provider "archive" {
   override_during = plan
 }
 
+override_resource {
+  target          = google_pubsub_topic.dead_letter
+  override_during = plan
+  values          = { id = "projects/my-project/topics/the-dead-letter-topic" }
+}
+
 variables {
   project = "my-project"
   region  = "europe-west1"
@@ -52,12 +58,12 @@ run "the_dead_letter_topic_has_a_subscription_that_never_expires" {
   command = plan
 
   assert {
-    condition     = google_pubsub_subscription.dead_letter.topic == google_pubsub_topic.dead_letter.id && google_pubsub_subscription.dead_letter.expiration_policy[0].ttl == ""
+    condition     = google_pubsub_subscription.dead_letter.topic == "projects/my-project/topics/the-dead-letter-topic" && google_pubsub_subscription.dead_letter.expiration_policy[0].ttl == ""
     error_message = "Dead letters are not kept."
   }
 
   assert {
-    condition     = google_pubsub_subscription.push.dead_letter_policy[0].max_delivery_attempts == 100 && google_pubsub_subscription.push.retry_policy[0].maximum_backoff == "600s"
+    condition     = google_pubsub_subscription.push.dead_letter_policy[0].dead_letter_topic == google_pubsub_topic.dead_letter.id && google_pubsub_subscription.push.dead_letter_policy[0].max_delivery_attempts == 100 && google_pubsub_subscription.push.retry_policy[0].maximum_backoff == "600s"
     error_message = "An outage of hours would fill the dead-letter topic."
   }
 }

@@ -1,0 +1,1 @@
+"""Terraform without its registry: providers that know the schemas and make nothing."""

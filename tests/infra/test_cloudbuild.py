@@ -1,0 +1,71 @@
+"""cloudbuild.yaml: Google's own message, and command lines that the real gcloud understands."""
+
+import os
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from google.cloud.devtools import cloudbuild_v1
+from google.protobuf.json_format import ParseDict
+
+from tests.infra.conftest import REPOSITORY
+
+CONFIG = yaml.safe_load((REPOSITORY / "cloudbuild.yaml").read_text())
+BUILT_IN = {"PROJECT_ID": "my-project", "COMMIT_SHA": "0123abc", "BUILD_ID": "1"}
+DEPLOY = REPOSITORY / "docs" / "deploy.md"
+
+
+def expand(text: str) -> str:
+    """Return the text with substitutions in place, as Cloud Build does with dynamicSubstitutions."""
+    known = {**BUILT_IN, **CONFIG["substitutions"]}
+    for _ in range(3):
+        text = re.sub(r"(?<!\$)\$\{?([A-Z_]+)\}?", lambda m: known[m[1]], text)
+    return text
+
+
+def documented() -> list[str]:
+    """Return the gcloud commands of docs/deploy.md."""
+    blocks = "\n".join(re.findall(r"```\n(.*?)```", DEPLOY.read_text(), re.DOTALL)).replace("\\\n", " ")
+    return [line for line in blocks.splitlines() if line.startswith("gcloud ") and " login" not in line]
+
+
+def build_steps() -> list[str]:
+    """Return the gcloud commands of the build."""
+    steps = [step for step in CONFIG["steps"] if step.get("entrypoint") == "gcloud"]
+    return [shlex.join(["gcloud", *(expand(arg) for arg in step["args"])]) for step in steps]
+
+
+def test_it_is_a_build() -> None:
+    """The file is a Build of Cloud Build's API, strictly: an unknown key fails."""
+    message = cloudbuild_v1.Build.pb(cloudbuild_v1.Build())
+    ParseDict(CONFIG, message)
+    assert len(message.steps) == len({step.id for step in message.steps}) >= 8
+
+
+def test_substitutions_are_defined_and_used() -> None:
+    """Each substitution in a step has a default, and each default is used."""
+    text = (REPOSITORY / "cloudbuild.yaml").read_text().partition("\nsteps:")[2]
+    used = set(re.findall(r"(?<!\$)\$\{?(_[A-Z_]+)\}?", text + str(CONFIG["substitutions"])))
+    assert used - set(CONFIG["substitutions"]) == set()
+    assert set(CONFIG["substitutions"]) - used == set()
+
+
+@pytest.mark.parametrize("command", [*build_steps(), *documented()])
+def test_gcloud_understands(command: str, tmp_path: Path) -> None:
+    """The real gcloud parses each command of the build and of docs/deploy.md, up to the credentials."""
+    (tmp_path / "kafka.properties").touch()
+    words = shlex.split(command.replace("$(git rev-parse HEAD)", "0123abc"))
+    done = subprocess.run(
+        [*words, "--project=my-project"],
+        cwd=tmp_path if "--source=." not in words and "." not in words else REPOSITORY,
+        env={**os.environ, "CLOUDSDK_CONFIG": str(tmp_path), "CLOUDSDK_CORE_DISABLE_PROMPTS": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "gcloud auth login" in done.stderr, done.stderr

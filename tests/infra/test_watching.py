@@ -1,0 +1,150 @@
+"""Alerts, metrics and the dashboard: what they ask for is there to be found."""
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import cast
+
+import pytest
+from confluent_kafka import Consumer
+from google.cloud import monitoring_dashboard_v1
+from google.protobuf.json_format import ParseDict
+
+import logs
+import main
+from bridge import forward
+from bridge.health import Status
+from tests.infra.conftest import Resource
+
+# Those of the platform that are used, with the resource and the labels that they have:
+# https://cloud.google.com/monitoring/api/metrics_gcp
+PLATFORM = {
+    "bigquery.googleapis.com/storage/uploaded_row_count": ("bigquery_dataset", {"table"}),
+    "pubsub.googleapis.com/subscription/num_undelivered_messages": ("pubsub_subscription", set()),
+    "pubsub.googleapis.com/subscription/oldest_unacked_message_age": ("pubsub_subscription", set()),
+    "pubsub.googleapis.com/subscription/push_request_count": (
+        "pubsub_subscription",
+        {"response_class", "response_code", "delivery_type"},
+    ),
+    "pubsub.googleapis.com/topic/message_sizes": ("pubsub_topic", set()),
+    "run.googleapis.com/container/instance_count": ("cloud_run_revision", {"state"}),
+    "run.googleapis.com/request_count": (
+        "cloud_run_revision",
+        {"response_code", "response_code_class", "route"},
+    ),
+    "run.googleapis.com/request_latencies": (
+        "cloud_run_revision",
+        {"response_code", "response_code_class", "route"},
+    ),
+}
+RESOURCE_LABELS = {
+    "bigquery_dataset": {"dataset_id"},
+    "cloud_run_revision": {"service_name"},
+    "cloud_run_worker_pool": {"worker_pool_name"},
+    "pubsub_subscription": {"subscription_id"},
+    "pubsub_topic": {"topic_id"},
+}
+
+
+def values(resources: list[Resource], kind: str) -> list[Resource]:
+    """Return the values of the resources of a type."""
+    return [cast("Resource", r["values"]) for r in resources if r["type"] == kind]
+
+
+def dashboard(resources: list[Resource]) -> Resource:
+    """Return the dashboard's content."""
+    (board,) = values(resources, "google_monitoring_dashboard")
+    content: Resource = json.loads(str(board["dashboard_json"]))
+    return content
+
+
+def asked(resources: list[Resource]) -> list[str]:
+    """Return each filter on metrics, of the alerts and of the dashboard."""
+    text = [json.dumps(policy) for policy in values(resources, "google_monitoring_alert_policy")]
+    text.append(json.dumps(dashboard(resources)))
+    found = re.findall(r'"filter": ("(?:[^"\\]|\\.)*")', "\n".join(text))
+    return [json.loads(literal) for literal in found]
+
+
+def test_filters_name_metrics_that_exist(resources: list[Resource]) -> None:
+    """Each filter names one metric, of the platform or of the module, and labels that it has."""
+    own = {str(metric["name"]) for metric in values(resources, "google_logging_metric")}
+    filters = asked(resources)
+    assert len(filters) > 15
+    for condition in filters:
+        (metric,) = re.findall(r'metric\.type="([^"]+)"', condition)
+        kinds = re.findall(r'resource\.type="([^"]+)"', condition)
+        labels = set(re.findall(r"metric\.labels?\.(\w+)", condition))
+        if metric.startswith("logging.googleapis.com/user/"):
+            assert metric.removeprefix("logging.googleapis.com/user/") in own
+            assert labels <= {"reason"}
+        else:
+            kind, known = PLATFORM[metric]
+            assert kinds == [kind]
+            assert labels <= known
+        for kind in kinds:
+            assert set(re.findall(r"resource\.labels\.(\w+)", condition)) <= RESOURCE_LABELS[kind]
+
+
+def test_the_query_names_a_metric_of_the_module(resources: list[Resource]) -> None:
+    """The PromQL of the lag asks for the distribution that the module makes from the status line."""
+    text = json.dumps(values(resources, "google_monitoring_alert_policy"))
+    distributions = {
+        f"logging_googleapis_com:user_{metric['name']}_sum"
+        for metric in values(resources, "google_logging_metric")
+        if metric["value_extractor"] and str(metric["value_extractor"]).startswith("EXTRACT")
+    }
+    assert set(re.findall(r"logging_googleapis_com:user_\w+", text)) == distributions
+
+
+def test_the_dashboard_is_one(resources: list[Resource]) -> None:
+    """The dashboard is a Dashboard of Cloud Monitoring's API, strictly, and its columns follow the path."""
+    content = dashboard(resources)
+    message = monitoring_dashboard_v1.Dashboard.pb(monitoring_dashboard_v1.Dashboard())
+    ParseDict(content, message)
+    titles = [
+        tile.widget.title for tile in sorted(message.mosaic_layout.tiles, key=lambda t: (t.y_pos, t.x_pos))
+    ]
+    assert titles[:4] == ["1 Kafka and the bridge", "2 Pub/Sub", "3 The function", "4 BigQuery"]
+
+
+class _Consumer:
+    def assignment(self) -> list[object]:
+        return []
+
+    def position(self, _: list[object]) -> list[object]:
+        return []
+
+
+class _Writer:
+    async def write(self, *_: object) -> None:
+        return None
+
+
+def test_log_metrics_read_fields_that_are_logged(
+    resources: list[Resource], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the metrics ask of the logs is in the lines that bridge and function write."""
+    logs.log.handlers.clear()
+    logs.set_up()
+    Status(lambda: 0.0).report(cast("Consumer", _Consumer()))
+    monkeypatch.setattr(main, "writer", _Writer())
+    asyncio.run(cast("Awaitable[None]", main.keep("application/json", b"no push")))  # type: ignore[arg-type]
+    logs.log.handlers.clear()
+    logs.set_up()
+    status, dead_letter = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    metrics = {str(m["name"]): m for m in values(resources, "google_logging_metric")}
+    lag = metrics["kafka_bq_prod_bridge_lag"]
+    assert f'jsonPayload.message="{status["message"]}"' in str(lag["filter"])
+    assert lag["value_extractor"] == "EXTRACT(jsonPayload.lag)"
+    assert status["lag"] == 0
+    dead = metrics["kafka_bq_prod_dead_letters"]
+    (words,) = re.findall(r'jsonPayload\.message:"([^"]+)"', str(dead["filter"]))
+    assert dead_letter["message"].startswith(words)
+    assert dead["label_extractors"] == {"reason": "EXTRACT(jsonPayload.reason)"}
+    assert dead_letter["reason"] == "malformed_envelope"
+    held = str(metrics["kafka_bq_prod_bridge_held"]["filter"])
+    (words,) = re.findall(r'jsonPayload\.message:"([^"]+)"', held)
+    assert f'"{words}: %s"' in Path(forward.__file__).read_text()
