@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 PYTEST_ARGS ?=
-SOURCES := main.py envelope.py push.py rejection.py logs.py decoder sink bridge local tests terraform
+SOURCES := main.py envelope.py push.py rejection.py logs.py decoder sink bridge local operate tests terraform
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint format typecheck unit integration infra audit check-catalogue terraform-readme lock clean

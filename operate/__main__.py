@@ -1,0 +1,103 @@
+"""`python -m operate smoke` and `python -m operate cost`: does a deployment work, and what does one cost?"""
+
+import argparse
+import re
+import sys
+from typing import NoReturn
+
+from operate import cost, smoke
+
+# As Terraform and the bridge's PUBSUB_TOPIC write it.
+_TOPIC = re.compile(r"projects/[^/\s]+/topics/[^/\s]+")
+# https://cloud.google.com/bigquery/docs/datasets#dataset-naming
+_DATASET = re.compile(r"[A-Za-z0-9_]+")
+# https://cloud.google.com/resource-manager/docs/creating-managing-projects#before_you_begin
+_PROJECT = re.compile(r"([a-z][a-z0-9.-]*:)?[a-z][a-z0-9-]*")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as the commands do, instead of repeating the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; 0 when all is well, 1 when an event did not arrive, 2 when that could not be tried."""
+    options = _parser().parse_args(arguments)
+    if options.command == "cost":
+        print(cost.report(options.events_per_second, options.bytes))
+        return 0
+    try:
+        return smoke.run(options.project, options.dataset, options.topic, options.timeout)
+    except smoke.SmokeError as error:
+        print(f"smoke: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m operate", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    smoking = commands.add_parser("smoke", help="publish an event of each stream and wait for its row")
+    smoking.add_argument("--project", type=_project, required=True, help="project of the dataset")
+    smoking.add_argument("--dataset", type=_dataset, required=True, help="e.g. events_prod")
+    smoking.add_argument(
+        "--topic", type=_topic, required=True, help="that the bridge publishes to: projects/P/topics/T"
+    )
+    smoking.add_argument(
+        "--timeout", type=_positive, default=300.0, metavar="S", help="seconds to wait (default: 300)"
+    )
+    costing = commands.add_parser("cost", help="print what a month costs, and how that is reckoned")
+    costing.add_argument(
+        "--events-per-second",
+        type=_positive,
+        nargs="+",
+        default=[10.0, 1_000.0, 10_000.0],
+        metavar="N",
+        help="one or more rates (default: 10 1000 10000)",
+    )
+    costing.add_argument(
+        "--bytes", type=_size, default=500, metavar="B", help="size of a Kafka value (default: 500)"
+    )
+    return parser
+
+
+def _project(text: str) -> str:
+    return _matching(_PROJECT, text, "a project id")
+
+
+def _dataset(text: str) -> str:
+    return _matching(_DATASET, text, "a dataset's name")
+
+
+def _topic(text: str) -> str:
+    return _matching(_TOPIC, text, "projects/PROJECT/topics/TOPIC")
+
+
+def _matching(pattern: re.Pattern[str], text: str, what: str) -> str:
+    if not text:
+        # "$PROJECT" of a shell that has no such variable.
+        raise argparse.ArgumentTypeError(f"is empty, give {what}")
+    if not pattern.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+    return text
+
+
+def _positive(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return number
+
+
+def _size(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

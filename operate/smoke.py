@@ -1,0 +1,276 @@
+"""The smoke test of a deployment: an event of each stream goes in at Pub/Sub, its row is awaited in BigQuery.
+
+The events are samples of each stream's current topic, packed and published as the bridge does. No real record
+can have their position: the partition is Kafka's largest number, which no topic has, and the offset is the
+time in nanoseconds, so no two runs share one either. The rows stay in the tables; their env is `smoke`, and
+readers filter on env. Kafka and the bridge are not part of this test: the bridge's lag tells of them.
+"""
+
+import itertools
+import os
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Protocol
+
+import grpc
+import msgspec
+from google.api_core.exceptions import Forbidden, GoogleAPICallError, GoogleAPIError, NotFound
+from google.api_core.gapic_v1 import routing_header
+from google.auth.credentials import AnonymousCredentials
+from google.auth.exceptions import GoogleAuthError
+from google.cloud import bigquery
+from google.cloud.bigquery import retry as bigquery_retry
+from google.cloud.pubsub_v1 import PublisherClient
+from google.pubsub_v1.types import pubsub
+from requests import RequestException
+
+import envelope
+from decoder.streams import DEAD_LETTERS, CatalogError, Stream, load_streams
+from envelope import Message, Record
+from local.events import SampleEvent, sample_events
+
+ENV = "smoke"
+PARTITION = 2**31 - 1
+LOOK_EVERY_S = 2.0
+REQUEST_S = 30.0
+# BigQuery's client would go on for ten minutes, in silence, where no server is.
+RETRY_S = 10.0
+# So many samples hold one of every topic that local/events makes.
+SAMPLES = 2_000
+
+_PublishRequest = pubsub.PublishRequest.pb()
+_PubsubMessage = pubsub.PubsubMessage.pb()
+
+
+class SmokeError(RuntimeError):
+    """The test could not be made: the text, one line, names what is missing and what to do."""
+
+
+class Probe(msgspec.Struct, frozen=True):
+    """An event on its way: the stream it is of, the table it is to reach, and its record."""
+
+    stream: str
+    table: str
+    event_type: str
+    record: Record
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """The last line: how many streams, how many arrived, those that did not by name, and seconds in all."""
+
+    streams: int
+    found: int
+    missing: list[str]
+    seconds: float
+
+
+class Warehouse(Protocol):
+    """Where rows arrive; each method raises SmokeError where it cannot be asked."""
+
+    def arrived(self, probes: Sequence[Probe]) -> Collection[str]:
+        """Return the streams whose event is a row."""
+
+    def dead_letters(self, probes: Sequence[Probe]) -> Mapping[str, str]:
+        """Return why an event is a dead letter, by stream, of those that are one."""
+
+
+def run(project: str, dataset: str, topic: str, timeout_s: float) -> int:
+    """Test the deployment and print what became of each event; 0 when all are rows, 1 when one is not.
+
+    Raises:
+        SmokeError: the test could not be made.
+    """
+    try:
+        streams = load_streams()
+    except CatalogError as error:
+        raise SmokeError(_one_line(error)) from error
+    warehouse = BigQuery(project, dataset)
+    probes = make_probes(streams, time.time_ns())
+    # Asked before anything is published, so that a wrong name leaves nothing behind.
+    warehouse.arrived(probes)
+    warehouse.dead_letters(probes)
+    publish(topic, [envelope.pack(probe.record, ENV) for probe in probes])
+    summary = await_rows(probes, warehouse, timeout_s)
+    print(msgspec.json.encode(summary).decode(), flush=True)
+    return 1 if summary.missing else 0
+
+
+def make_probes(streams: Mapping[str, Stream], now_ns: int) -> list[Probe]:
+    """Return an event for each stream, of its current topic; `now_ns` is nanoseconds since the epoch.
+
+    The clock is also the seed, so that no event's id repeats.
+
+    Raises:
+        SmokeError: a stream has no current topic, or local/events makes no events of it.
+    """
+    now = datetime.fromtimestamp(now_ns / 1e9, UTC)
+    samples: dict[str, SampleEvent] = {}
+    for sample in itertools.islice(sample_events(now_ns, lambda: now, spoil_ratio=0.0), SAMPLES):
+        samples.setdefault(sample.topic, sample)
+    probes = []
+    for name, stream in streams.items():
+        topic = next((topic.name for topic in stream.topics if topic.current), None)
+        if topic is None:
+            raise SmokeError(f"streams.yaml: no topic of {name} is current: say so of one")
+        if topic not in samples:
+            raise SmokeError(f"no sample event of topic {topic}: add a maker of them to local/events")
+        sample = samples[topic]
+        record = Record(
+            topic, PARTITION, now_ns, now_ns // 1_000_000, sample.key, sample.headers, sample.value
+        )
+        event_type = sample.item_type_name.rpartition(".")[2]
+        probes.append(Probe(name, stream.table, event_type, record))
+    return probes
+
+
+def await_rows(
+    probes: Sequence[Probe],
+    warehouse: Warehouse,
+    timeout_s: float,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Summary:
+    """Look until every event is a row or `timeout_s` seconds are over, and print a line for each.
+
+    Raises:
+        SmokeError: the warehouse could not be asked.
+    """
+    started_at = clock()
+    missing = list(probes)
+    while True:
+        arrived = warehouse.arrived(missing)
+        seconds = clock() - started_at
+        for probe in missing:
+            if probe.stream in arrived:
+                _print_line(probe, f"{seconds:.1f} s")
+        missing = [probe for probe in missing if probe.stream not in arrived]
+        if not missing or seconds >= timeout_s:
+            break
+        sleep(min(LOOK_EVERY_S, timeout_s - seconds))
+    if missing:
+        reasons = warehouse.dead_letters(missing)
+        for probe in missing:
+            reason = reasons.get(probe.stream)
+            found = f"a dead letter, {reason}" if reason else "no dead letter either: see the function's log"
+            _print_line(probe, f"no row after {seconds:.0f} s; {found}")
+    names = [probe.stream for probe in missing]
+    return Summary(len(probes), len(probes) - len(names), names, round(clock() - started_at, 1))
+
+
+def publish(topic: str, messages: Iterable[Message]) -> None:
+    """Publish the messages in one request, through the client's stub as the bridge does.
+
+    Raises:
+        SmokeError: no credentials, no such topic, no permission, or no answer.
+    """
+    request = _PublishRequest(
+        topic=topic,
+        messages=[_PubsubMessage(data=each.data, attributes=each.attributes) for each in messages],
+    )
+    metadata = (routing_header.to_grpc_metadata((("topic", topic),)),)  # type: ignore[no-untyped-call] # ships no types
+    try:
+        with PublisherClient() as client:
+            client.transport.publish(request, timeout=REQUEST_S, metadata=metadata)
+    except GoogleAuthError as error:
+        raise _no_credentials(error) from error
+    except grpc.RpcError as error:
+        raise SmokeError(_refusal(topic, error.code(), error.details() or "")) from error
+
+
+def _refusal(topic: str, code: grpc.StatusCode, details: str) -> str:
+    """Return what is wrong with publishing to the topic, and what to do."""
+    match code:
+        case grpc.StatusCode.NOT_FOUND:
+            return f"topic {topic} is not there: check --topic, or apply Terraform first"
+        case grpc.StatusCode.PERMISSION_DENIED | grpc.StatusCode.UNAUTHENTICATED:
+            return f"no permission to publish to {topic}: roles/pubsub.publisher is needed on it"
+        case _:
+            return f"Pub/Sub did not take the events for {topic}: {code.name}: {_one_line(details)}"
+
+
+class BigQuery:
+    """The views of a dataset: BIGQUERY_EMULATOR_HOST's, or the cloud's with the credentials found there."""
+
+    def __init__(self, project: str, dataset: str) -> None:
+        # The client reads the variable for the address only; an emulator has no use for credentials.
+        is_emulator = bool(os.environ.get("BIGQUERY_EMULATOR_HOST"))
+        credentials = AnonymousCredentials() if is_emulator else None  # type: ignore[no-untyped-call] # google-auth types only a part
+        self._dataset = f"{project}.{dataset}"
+        try:
+            self._client = bigquery.Client(project=project, credentials=credentials)
+        except GoogleAuthError as error:
+            raise _no_credentials(error) from error
+
+    def arrived(self, probes: Sequence[Probe]) -> Collection[str]:
+        """Return the streams whose event is a row, in one query that reads one partition of each table."""
+        sql = " UNION ALL ".join(
+            f"SELECT kafka_topic FROM `{self._dataset}.{probe.table}_unique` "  # noqa: S608 - checked names
+            "WHERE kafka_date = @date AND env = @env "
+            "AND kafka_partition = @partition AND kafka_offset = @offset"
+            for probe in probes
+        )
+        topics = {row["kafka_topic"] for row in self._ask(sql, probes[0].record)}
+        return {probe.stream for probe in probes if probe.record.topic in topics}
+
+    def dead_letters(self, probes: Sequence[Probe]) -> Mapping[str, str]:
+        """Return reason and message of those that are dead letters, by stream."""
+        sql = (
+            f"SELECT kafka_topic, reason, message FROM `{self._dataset}.{DEAD_LETTERS}_unique` "  # noqa: S608 - as above
+            "WHERE env = @env AND kafka_partition = @partition AND kafka_offset = @offset"
+        )
+        rows = self._ask(sql, probes[0].record)
+        reasons = {row["kafka_topic"]: _one_line(f"{row['reason']}: {row['message']}") for row in rows}
+        return {each.stream: reasons[each.record.topic] for each in probes if each.record.topic in reasons}
+
+    def _ask(self, sql: str, record: Record) -> list[Mapping[str, object]]:
+        """Return the rows of an answer; all probes share the record's date, partition and offset."""
+        date = datetime.fromtimestamp((record.timestamp or 0) / 1_000, UTC).date()
+        parameters = [
+            bigquery.ScalarQueryParameter("date", "DATE", date),
+            bigquery.ScalarQueryParameter("env", "STRING", ENV),
+            bigquery.ScalarQueryParameter("partition", "INT64", record.partition),
+            bigquery.ScalarQueryParameter("offset", "INT64", record.offset),
+        ]
+        # The same question is asked again and again: the answer before is no answer.
+        settings = bigquery.QueryJobConfig(query_parameters=parameters, use_query_cache=False)
+        retry = bigquery_retry.DEFAULT_RETRY.with_timeout(RETRY_S)
+        try:
+            # Not query_and_wait, of which bqemulator's errors come back as no rows.
+            job = self._client.query(sql, settings, retry=retry, job_retry=None, timeout=REQUEST_S)
+            return list(job.result(retry=retry, job_retry=None, timeout=REQUEST_S))
+        except GoogleAuthError as error:
+            raise _no_credentials(error) from error
+        except NotFound as error:
+            text = f"{_said(error)}: check --project and --dataset, or apply Terraform first"
+            raise SmokeError(text) from error
+        except Forbidden as error:
+            raise SmokeError(
+                f"no permission to query {self._dataset}, or it is not there: check --project and --dataset, "
+                "roles/bigquery.dataViewer on the dataset and roles/bigquery.jobUser on the project: "
+                f"{_said(error)}"
+            ) from error
+        except GoogleAPICallError as error:
+            raise SmokeError(f"BigQuery: {_said(error)}") from error
+        except (GoogleAPIError, RequestException, TimeoutError) as error:
+            raise SmokeError(f"no answer from BigQuery: {_one_line(error)}") from error
+
+
+def _said(error: GoogleAPICallError) -> str:
+    """Return what BigQuery said, without the job and the repetition that the client adds to it."""
+    return _one_line(error.message).partition("; reason: ")[0]
+
+
+def _no_credentials(error: GoogleAuthError) -> SmokeError:
+    return SmokeError(
+        f"no credentials: run `gcloud auth application-default login`, or set "
+        f"GOOGLE_APPLICATION_CREDENTIALS: {_one_line(error)}"
+    )
+
+
+def _print_line(probe: Probe, became: str) -> None:
+    print(f"{probe.stream:<18}{probe.event_type:<26}{became}", flush=True)
+
+
+def _one_line(text: object) -> str:
+    return " ".join(str(text).split())
