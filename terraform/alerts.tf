@@ -1,7 +1,11 @@
 locals {
-  # log-based metrics in PromQL: https://cloud.google.com/monitoring/promql/promql-mapping
-  promql_lag = "logging_googleapis_com:user_${google_logging_metric.bridge_lag.name}"
-  runbook    = "docs/operations.md, \"Rows are missing\""
+  runbook = "docs/operations.md, \"Rows are missing\""
+
+  # Metrics in PromQL: https://cloud.google.com/monitoring/promql/promql-mapping. A policy that names a log-based metric
+  # in a filter is refused for up to ten minutes after the metric was made; PromQL with disable_metric_validation is not.
+  promql_dead_letters = "logging_googleapis_com:user_${google_logging_metric.dead_letters.name}"
+  promql_held         = "logging_googleapis_com:user_${google_logging_metric.bridge_held.name}"
+  promql_lag          = "logging_googleapis_com:user_${google_logging_metric.bridge_lag.name}"
 
   # Each instance says its lag once a minute, so the mean of a minute is the sum over ten minutes by ten.
   lag_now    = "sum(increase(${local.promql_lag}_sum{monitored_resource=\"cloud_run_worker_pool\"}[10m])) / 10"
@@ -19,10 +23,9 @@ resource "google_monitoring_alert_policy" "lag_growing" {
   conditions {
     display_name = "over ${var.alerts.lag_records} records and more than a quarter of an hour ago"
     condition_prometheus_query_language {
-      query               = "(${local.lag_now}) > ${var.alerts.lag_records} and (${local.lag_now}) > (${local.lag_before})"
-      duration            = "600s"
-      evaluation_interval = "60s"
-      # The metric has no data before the bridge's first minute.
+      query                     = "(${local.lag_now}) > ${var.alerts.lag_records} and (${local.lag_now}) > (${local.lag_before})"
+      duration                  = "600s"
+      evaluation_interval       = "60s"
       disable_metric_validation = true
     }
   }
@@ -65,17 +68,12 @@ resource "google_monitoring_alert_policy" "dead_letters" {
 
   conditions {
     display_name = "a dead letter was written"
-    condition_threshold {
-      filter          = "metric.type=\"logging.googleapis.com/user/${google_logging_metric.dead_letters.name}\" AND resource.type=\"cloud_run_revision\""
-      comparison      = "COMPARISON_GT"
-      threshold_value = 0
-      duration        = "0s"
-      aggregations {
-        alignment_period     = "300s"
-        per_series_aligner   = "ALIGN_SUM"
-        cross_series_reducer = "REDUCE_SUM"
-        group_by_fields      = ["metric.label.reason"]
-      }
+    condition_prometheus_query_language {
+      query = join(" or ", [for resource in ["cloud_run_revision", "cloud_run_worker_pool"] :
+        "sum by (reason) (increase(${local.promql_dead_letters}{monitored_resource=\"${resource}\"}[5m])) > 0"
+      ])
+      evaluation_interval       = "60s"
+      disable_metric_validation = true
     }
   }
 
@@ -131,31 +129,22 @@ resource "google_monitoring_alert_policy" "bridge_not_running" {
   notification_channels = var.notification_channels
   enabled               = var.bridge.instances > 0
 
+  # `absent` holds for a bridge that never ran too, which an absence of what was there before does not.
   conditions {
-    display_name = "no status line for five minutes"
-    condition_absent {
-      filter   = "metric.type=\"logging.googleapis.com/user/${google_logging_metric.bridge_lag.name}\" AND resource.type=\"cloud_run_worker_pool\""
-      duration = "300s"
-      aggregations {
-        alignment_period     = "60s"
-        per_series_aligner   = "ALIGN_COUNT"
-        cross_series_reducer = "REDUCE_SUM"
-      }
+    display_name = "no status line for ten minutes"
+    condition_prometheus_query_language {
+      query                     = "absent_over_time(${local.promql_lag}_count{monitored_resource=\"cloud_run_worker_pool\"}[10m])"
+      evaluation_interval       = "60s"
+      disable_metric_validation = true
     }
   }
 
   conditions {
     display_name = "it holds records because Pub/Sub does not take them"
-    condition_threshold {
-      filter          = "metric.type=\"logging.googleapis.com/user/${google_logging_metric.bridge_held.name}\" AND resource.type=\"cloud_run_worker_pool\""
-      comparison      = "COMPARISON_GT"
-      threshold_value = 0
-      duration        = "0s"
-      aggregations {
-        alignment_period     = "60s"
-        per_series_aligner   = "ALIGN_SUM"
-        cross_series_reducer = "REDUCE_SUM"
-      }
+    condition_prometheus_query_language {
+      query                     = "sum(increase(${local.promql_held}{monitored_resource=\"cloud_run_worker_pool\"}[5m])) > 0"
+      evaluation_interval       = "60s"
+      disable_metric_validation = true
     }
   }
 
@@ -175,14 +164,10 @@ resource "google_monitoring_alert_policy" "no_rows" {
 
   conditions {
     display_name = "the function acknowledged nothing"
-    condition_absent {
-      filter   = "metric.type=\"pubsub.googleapis.com/subscription/push_request_count\" AND ${local.push_filter} AND metric.labels.response_class=\"ack\""
-      duration = "${var.alerts.silence_minutes * 60}s"
-      aggregations {
-        alignment_period     = "60s"
-        per_series_aligner   = "ALIGN_RATE"
-        cross_series_reducer = "REDUCE_SUM"
-      }
+    condition_prometheus_query_language {
+      query                     = "(sum(increase(pubsub_googleapis_com:subscription_push_request_count{monitored_resource=\"pubsub_subscription\",subscription_id=\"${google_pubsub_subscription.push.name}\",response_class=\"ack\"}[${var.alerts.silence_minutes}m])) or vector(0)) < 1"
+      evaluation_interval       = "60s"
+      disable_metric_validation = true
     }
   }
 

@@ -61,7 +61,6 @@ resource "google_cloud_run_v2_worker_pool" "bridge" {
   deletion_protection = true
 
   scaling {
-    scaling_mode          = "MANUAL"
     manual_instance_count = var.bridge.instances
   }
 

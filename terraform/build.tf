@@ -53,6 +53,17 @@ resource "google_storage_bucket" "build" {
     }
   }
 
+  # What `gcloud builds submit` uploaded; builds take minutes.
+  lifecycle_rule {
+    action {
+      type = "Delete"
+    }
+    condition {
+      age            = 30
+      matches_prefix = ["source/"]
+    }
+  }
+
   dynamic "encryption" {
     for_each = var.kms_key[*]
     content {
@@ -171,5 +182,8 @@ resource "google_cloudbuild_trigger" "push" {
     _ENV                       = var.env
     _REGION                    = var.region
     _TERRAFORM_SERVICE_ACCOUNT = var.terraform_service_account == null ? "" : var.terraform_service_account
+    _STATE_BUCKET              = var.state_bucket == null ? "" : var.state_bucket
+    _BUILDER_IMAGE             = var.trigger.builder_image
+    _RUNTIME_IMAGE             = var.trigger.runtime_image
   }
 }

@@ -134,7 +134,7 @@ variable "project" {
   type        = string
 
   validation {
-    condition     = can(regex("^([a-z][a-z0-9.-]*:)?[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project))
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project))
     error_message = "project must be a project id (not its number or display name)."
   }
 }
@@ -162,6 +162,22 @@ variable "retention_days" {
   }
 }
 
+variable "state_bucket" {
+  description = "Bucket of this module's state, which builds on push apply it from; needed with both `trigger` and `terraform_service_account`."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.trigger == null || var.terraform_service_account == null || var.state_bucket != null
+    error_message = "state_bucket must name the bucket of the state: builds on push apply this module as terraform_service_account."
+  }
+
+  validation {
+    condition     = var.state_bucket == null ? true : can(regex("^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$", var.state_bucket))
+    error_message = "state_bucket must be a bucket's name, without gs://."
+  }
+}
+
 variable "terraform_service_account" {
   description = "E-mail of the identity that may apply this module, which Cloud Build then impersonates; null where people apply it."
   type        = string
@@ -174,16 +190,23 @@ variable "terraform_service_account" {
 }
 
 variable "trigger" {
-  description = "Build on push: `repository` as Cloud Build knows it (projects/P/locations/L/connections/C/repositories/R), `branch` a regular expression. null for no trigger."
+  description = "Build on push: `repository` as Cloud Build knows it (projects/P/locations/L/connections/C/repositories/R), `branch` a regular expression; `builder_image`, `runtime_image`: the Dockerfile's images by digest, NAME@sha256:…, empty for its tags. null for no trigger."
   type = object({
     repository        = string
     branch            = optional(string, "^main$")
     approval_required = optional(bool, true)
+    builder_image     = optional(string, "")
+    runtime_image     = optional(string, "")
   })
   default = null
 
   validation {
     condition     = var.trigger == null ? true : can(regex("^projects/[^/]+/locations/[^/]+/connections/[^/]+/repositories/[^/]+$", var.trigger.repository))
     error_message = "trigger.repository must be projects/P/locations/L/connections/C/repositories/R."
+  }
+
+  validation {
+    condition     = var.trigger == null ? true : alltrue([for image in [var.trigger.builder_image, var.trigger.runtime_image] : can(regex("^$|@sha256:[0-9a-f]{64}$", image))])
+    error_message = "trigger.builder_image and trigger.runtime_image must end with @sha256: and 64 hexadecimal digits."
   }
 }

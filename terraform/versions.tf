@@ -7,8 +7,13 @@ terraform {
       version = ">= 2.7, < 3"
     }
     google = {
-      source  = "hashicorp/google"
+      source = "hashicorp/google"
+      # The worker pool's liveness_probe came within 7; without a lock file init takes the newest.
       version = ">= 7, < 9"
+    }
+    time = {
+      source  = "hashicorp/time"
+      version = ">= 0.12, < 1"
     }
   }
 

@@ -21,6 +21,7 @@ alerts                = { lag_records = 100000, silence_minutes = 15 }
 notification_channels = ["projects/my-project/notificationChannels/1234567890"]
 
 kms_key                   = "projects/my-project/locations/europe-west1/keyRings/data/cryptoKeys/events"
+state_bucket              = "my-project-terraform"
 terraform_service_account = "terraform@my-project.iam.gserviceaccount.com"
 
 trigger = {

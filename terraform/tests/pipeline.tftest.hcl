@@ -12,6 +12,10 @@ mock_provider "archive" {
   override_during = plan
 }
 
+mock_provider "time" {
+  override_during = plan
+}
+
 override_resource {
   target          = google_pubsub_topic.dead_letter
   override_during = plan

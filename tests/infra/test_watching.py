@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from pathlib import Path
 from typing import cast
 
@@ -21,23 +21,48 @@ from tests.infra.conftest import Resource
 # Those of the platform that are used, with the resource and the labels that they have:
 # https://cloud.google.com/monitoring/api/metrics_gcp
 PLATFORM = {
-    "bigquery.googleapis.com/storage/uploaded_row_count": ("bigquery_dataset", {"table"}),
-    "pubsub.googleapis.com/subscription/num_undelivered_messages": ("pubsub_subscription", set()),
-    "pubsub.googleapis.com/subscription/oldest_unacked_message_age": ("pubsub_subscription", set()),
+    "bigquery.googleapis.com/storage/uploaded_row_count": ("bigquery_dataset", {"table"}, "DELTA INT64"),
+    "pubsub.googleapis.com/subscription/num_undelivered_messages": (
+        "pubsub_subscription",
+        set(),
+        "GAUGE INT64",
+    ),
+    "pubsub.googleapis.com/subscription/oldest_unacked_message_age": (
+        "pubsub_subscription",
+        set(),
+        "GAUGE INT64",
+    ),
     "pubsub.googleapis.com/subscription/push_request_count": (
         "pubsub_subscription",
         {"response_class", "response_code", "delivery_type"},
+        "DELTA INT64",
     ),
-    "pubsub.googleapis.com/topic/message_sizes": ("pubsub_topic", set()),
-    "run.googleapis.com/container/instance_count": ("cloud_run_revision", {"state"}),
+    "pubsub.googleapis.com/topic/message_sizes": ("pubsub_topic", set(), "DELTA DISTRIBUTION"),
+    "run.googleapis.com/container/instance_count": ("cloud_run_revision", {"state"}, "GAUGE INT64"),
     "run.googleapis.com/request_count": (
         "cloud_run_revision",
         {"response_code", "response_code_class", "route"},
+        "DELTA INT64",
     ),
     "run.googleapis.com/request_latencies": (
         "cloud_run_revision",
         {"response_code", "response_code_class", "route"},
+        "DELTA DISTRIBUTION",
     ),
+}
+# https://cloud.google.com/monitoring/api/ref_v3/rest/v3/projects.alertPolicies#Aligner
+ALIGNERS = {
+    "GAUGE INT64": {"ALIGN_MAX", "ALIGN_MIN", "ALIGN_MEAN", "ALIGN_SUM", "ALIGN_COUNT"},
+    "DELTA INT64": {
+        "ALIGN_RATE",
+        "ALIGN_DELTA",
+        "ALIGN_SUM",
+        "ALIGN_MAX",
+        "ALIGN_MIN",
+        "ALIGN_MEAN",
+        "ALIGN_COUNT",
+    },
+    "DELTA DISTRIBUTION": {"ALIGN_DELTA", "ALIGN_SUM", "ALIGN_PERCENTILE_99", "ALIGN_PERCENTILE_50"},
 }
 RESOURCE_LABELS = {
     "bigquery_dataset": {"dataset_id"},
@@ -72,7 +97,7 @@ def test_filters_name_metrics_that_exist(resources: list[Resource]) -> None:
     """Each filter names one metric, of the platform or of the module, and labels that it has."""
     own = {str(metric["name"]) for metric in values(resources, "google_logging_metric")}
     filters = asked(resources)
-    assert len(filters) > 15
+    assert len(filters) > 10
     for condition in filters:
         (metric,) = re.findall(r'metric\.type="([^"]+)"', condition)
         kinds = re.findall(r'resource\.type="([^"]+)"', condition)
@@ -81,22 +106,80 @@ def test_filters_name_metrics_that_exist(resources: list[Resource]) -> None:
             assert metric.removeprefix("logging.googleapis.com/user/") in own
             assert labels <= {"reason"}
         else:
-            kind, known = PLATFORM[metric]
+            kind, known, _ = PLATFORM[metric]
             assert kinds == [kind]
             assert labels <= known
         for kind in kinds:
             assert set(re.findall(r"resource\.labels\.(\w+)", condition)) <= RESOURCE_LABELS[kind]
 
 
-def test_the_query_names_a_metric_of_the_module(resources: list[Resource]) -> None:
-    """The PromQL of the lag asks for the distribution that the module makes from the status line."""
-    text = json.dumps(values(resources, "google_monitoring_alert_policy"))
-    distributions = {
-        f"logging_googleapis_com:user_{metric['name']}_sum"
-        for metric in values(resources, "google_logging_metric")
-        if metric["value_extractor"] and str(metric["value_extractor"]).startswith("EXTRACT")
+def own_types(resources: list[Resource]) -> dict[str, str]:
+    """Return kind and type of each log-based metric, by name."""
+    types = {}
+    for metric in values(resources, "google_logging_metric"):
+        (descriptor,) = cast("list[dict[str, str]]", metric["metric_descriptor"])
+        types[str(metric["name"])] = f"{descriptor['metric_kind']} {descriptor['value_type']}"
+    return types
+
+
+def test_aligners_suit_their_metrics(resources: list[Resource]) -> None:
+    """Each aligner is one that Cloud Monitoring takes for a metric of this kind and type."""
+    own = own_types(resources)
+    found = 0
+    for part in everything(
+        [values(resources, "google_monitoring_alert_policy"), [dashboard(resources)]],
+    ):
+        condition = part.get("filter")
+        if not isinstance(condition, str):
+            continue
+        (metric,) = re.findall(r'metric\.type="([^"]+)"', condition)
+        name = metric.removeprefix("logging.googleapis.com/user/")
+        aggregations = part.get("aggregations") or [part["aggregation"]]
+        for each in cast("list[dict[str, str]]", aggregations):
+            aligner = each.get("per_series_aligner") or each["perSeriesAligner"]
+            assert aligner in ALIGNERS[own.get(name) or PLATFORM[metric][2]], (metric, aligner)
+            found += 1
+    assert found > 10
+
+
+def everything(part: object) -> Iterator[dict[str, object]]:
+    """Yield each object of a JSON document, however deep."""
+    if isinstance(part, dict):
+        yield part
+        part = list(part.values())
+    if isinstance(part, list):
+        for each in part:
+            yield from everything(each)
+
+
+def test_queries_name_metrics_that_exist(resources: list[Resource]) -> None:
+    """Each metric in PromQL is one of the platform or the module, with its type's suffix and its labels."""
+    known = {
+        metric.replace(".", "_").replace("/", ":", 1).replace("/", "_"): (
+            kind,
+            labels | RESOURCE_LABELS[kind],
+            type_,
+        )
+        for metric, (kind, labels, type_) in PLATFORM.items()
     }
-    assert set(re.findall(r"logging_googleapis_com:user_\w+", text)) == distributions
+    for name, type_ in own_types(resources).items():
+        known[f"logging_googleapis_com:user_{name}"] = ("", {"reason"}, type_)
+    text = json.dumps(values(resources, "google_monitoring_alert_policy")) + json.dumps(dashboard(resources))
+    queries = re.findall(r'"(?:query|prometheusQuery)": ("(?:[^"\\]|\\.)*")', text)
+    asked_for = [
+        each
+        for query in queries
+        for each in re.findall(r"(\w+_googleapis_com:\w+)\{([^}]*)\}", json.loads(query))
+    ]
+    assert len(queries) == 6
+    assert len(asked_for) >= 8
+    for name, matchers in asked_for:
+        metric = name if name in known else re.sub(r"_(count|sum)$", "", name)
+        kind, labels, type_ = known[metric]
+        assert (metric != name) == type_.endswith("DISTRIBUTION"), name
+        found = dict(re.findall(r'(\w+)="([^"]*)"', matchers))
+        assert found.pop("monitored_resource") in ({kind} if kind else RESOURCE_LABELS)
+        assert set(found) <= labels
 
 
 def test_the_dashboard_is_one(resources: list[Resource]) -> None:

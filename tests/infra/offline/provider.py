@@ -58,7 +58,6 @@ def made_up(owner: Value) -> Callable[[str, object], object]:
         "email": email,
         "member": f"serviceAccount:{email}",
         "number": "123456789012",
-        "email_address": "service-123456789012@gs-project-accounts.iam.gserviceaccount.com",
         "uri": f"https://{name}.run.app",
         "output_path": name,
     }
@@ -75,6 +74,17 @@ def made_up(owner: Value) -> Callable[[str, object], object]:
 
 # By which a resource is known, the most telling first.
 NAMES = ("account_id", "secret_id", "repository_id", "role_id", "table_id", "dataset_id", "name", "service")
+
+
+# Data sources that say what an agent of Google's is called.
+AGENTS: dict[str, Value] = {
+    "google_bigquery_default_service_account": {
+        "email": "bq-123456789012@bigquery-encryption.iam.gserviceaccount.com"
+    },
+    "google_storage_project_service_account": {
+        "email_address": "service-123456789012@gs-project-accounts.iam.gserviceaccount.com"
+    },
+}
 
 
 class Provider(rpc.ProviderServicer):  # type: ignore[misc] # generated, without types
@@ -138,7 +148,11 @@ class Provider(rpc.ProviderServicer):  # type: ignore[misc] # generated, without
         self, request: pb.ReadDataSource.Request, _: grpc.ServicerContext
     ) -> pb.ReadDataSource.Response:
         config = decode(request.config) or {}
-        state = fill(self._schemas["data"][request.type_name], config, made_up(config))
+        state = fill(
+            self._schemas["data"][request.type_name],
+            config | AGENTS.get(request.type_name, {}),
+            made_up(config),
+        )
         return pb.ReadDataSource.Response(state=encode(state))
 
 

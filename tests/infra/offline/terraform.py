@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.infra.offline.provider import Provider, serve
 from tests.infra.offline.schema import load
 
-PROVIDERS = ("archive", "google")
+PROVIDERS = ("archive", "google", "time")
 
 
 @dataclass(frozen=True)
