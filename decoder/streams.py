@@ -15,6 +15,8 @@ TableName = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,99}$")]
 
 # Filled by the function, whatever the stream.
 DEAD_LETTERS = "dead_letters"
+# The view of a table that shows each record once: <table>_unique.
+UNIQUE = "_unique"
 
 
 class CatalogError(ValueError):

@@ -12,11 +12,10 @@ import msgspec
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
-from decoder.streams import DEAD_LETTERS, ROOT, Stream
+from decoder.streams import DEAD_LETTERS, ROOT, UNIQUE, Stream
 from local.processes import Process
 
 TABLES = ROOT / "sink" / "tables"
-UNIQUE = "_unique"
 
 
 class _Layout(msgspec.Struct, frozen=True):

@@ -3,8 +3,7 @@
 import msgspec
 from google.cloud import bigquery as bq
 
-from decoder.streams import DEAD_LETTERS, Stream
-from local.bigquery import UNIQUE
+from decoder.streams import DEAD_LETTERS, UNIQUE, Stream
 from local.stack import DATASET
 
 

@@ -16,6 +16,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from bridge.publish import MAX_REQUEST_MESSAGES, TARGET_REQUEST_BYTES
+
 GIB = 2**30
 MONTH_S = 730 * 3_600
 
@@ -65,9 +67,6 @@ PRICES = Prices()
 MIN_PUBSUB_BYTES = 1_000
 # BigQuery bills so much for a row that is smaller: 1 KB, and its units are binary.
 MIN_ROW_BYTES = 1_024
-# https://cloud.google.com/pubsub/quotas#resource_limits, and what the bridge makes its requests of.
-MAX_REQUEST_MESSAGES = 1_000
-MAX_REQUEST_BYTES = 2_000_000
 MAX_BUNDLE = 100
 # A record's position, key and headers with their names: the means of local/events. Pub/Sub adds 20 bytes for
 # the timestamp, and the message's id.
@@ -135,7 +134,7 @@ def published_bytes(load: Load) -> float:
     """Return the bytes billed for publishing one message, which shares its request's minimum with others."""
     size = message_bytes(load)
     in_request = gathered(load.events_per_s) / load.bundle
-    in_request = max(1.0, min(in_request, MAX_REQUEST_MESSAGES, MAX_REQUEST_BYTES / size))
+    in_request = max(1.0, min(in_request, MAX_REQUEST_MESSAGES, TARGET_REQUEST_BYTES / size))
     return max(float(size), MIN_PUBSUB_BYTES / in_request)
 
 

@@ -22,11 +22,11 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
 from google.cloud.bigquery import retry as bigquery_retry
 from google.cloud.pubsub_v1 import PublisherClient
-from google.pubsub_v1.types import pubsub
 from requests import RequestException
 
 import envelope
-from decoder.streams import DEAD_LETTERS, CatalogError, Stream, load_streams
+from bridge.publish import PublishRequest, PubsubMessage
+from decoder.streams import DEAD_LETTERS, UNIQUE, CatalogError, Stream, load_streams
 from envelope import Message, Record
 from local.events import SampleEvent, sample_events
 
@@ -38,9 +38,6 @@ REQUEST_S = 30.0
 RETRY_S = 10.0
 # So many samples hold one of every topic that local/events makes.
 SAMPLES = 2_000
-
-_PublishRequest = pubsub.PublishRequest.pb()
-_PubsubMessage = pubsub.PubsubMessage.pb()
 
 
 class SmokeError(RuntimeError):
@@ -164,9 +161,9 @@ def publish(topic: str, messages: Iterable[Message]) -> None:
     Raises:
         SmokeError: no credentials, no such topic, no permission, or no answer.
     """
-    request = _PublishRequest(
+    request = PublishRequest(
         topic=topic,
-        messages=[_PubsubMessage(data=each.data, attributes=each.attributes) for each in messages],
+        messages=[PubsubMessage(data=each.data, attributes=each.attributes) for each in messages],
     )
     metadata = (routing_header.to_grpc_metadata((("topic", topic),)),)  # type: ignore[no-untyped-call] # ships no types
     try:
@@ -205,7 +202,7 @@ class BigQuery:
     def arrived(self, probes: Sequence[Probe]) -> Collection[str]:
         """Return the streams whose event is a row, in one query that reads one partition of each table."""
         sql = " UNION ALL ".join(
-            f"SELECT kafka_topic FROM `{self._dataset}.{probe.table}_unique` "  # noqa: S608 - checked names
+            f"SELECT kafka_topic FROM `{self._dataset}.{probe.table}{UNIQUE}` "  # noqa: S608 - checked names
             "WHERE kafka_date = @date AND env = @env "
             "AND kafka_partition = @partition AND kafka_offset = @offset"
             for probe in probes
@@ -216,7 +213,7 @@ class BigQuery:
     def dead_letters(self, probes: Sequence[Probe]) -> Mapping[str, str]:
         """Return reason and message of those that are dead letters, by stream."""
         sql = (
-            f"SELECT kafka_topic, reason, message FROM `{self._dataset}.{DEAD_LETTERS}_unique` "  # noqa: S608 - as above
+            f"SELECT kafka_topic, reason, message FROM `{self._dataset}.{DEAD_LETTERS}{UNIQUE}` "  # noqa: S608 - as above
             "WHERE env = @env AND kafka_partition = @partition AND kafka_offset = @offset"
         )
         rows = self._ask(sql, probes[0].record)

@@ -10,8 +10,6 @@ locals {
   # Each instance says its lag once a minute, so the mean of a minute is the sum over ten minutes by ten.
   lag_now    = "sum(increase(${local.promql_lag}_sum{monitored_resource=\"cloud_run_worker_pool\"}[10m])) / 10"
   lag_before = "sum(increase(${local.promql_lag}_sum{monitored_resource=\"cloud_run_worker_pool\"}[10m] offset 15m)) / 10"
-
-  push_filter = "resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id=\"${google_pubsub_subscription.push.name}\""
 }
 
 resource "google_monitoring_alert_policy" "lag_growing" {
@@ -44,7 +42,7 @@ resource "google_monitoring_alert_policy" "oldest_unacked" {
   conditions {
     display_name = "oldest unacknowledged message over ${var.alerts.oldest_unacked_s} s"
     condition_threshold {
-      filter          = "metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\" AND ${local.push_filter}"
+      filter          = "metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\" AND resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id=\"${google_pubsub_subscription.push.name}\""
       comparison      = "COMPARISON_GT"
       threshold_value = var.alerts.oldest_unacked_s
       duration        = "300s"

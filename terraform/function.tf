@@ -25,7 +25,6 @@ resource "time_sleep" "grants" {
   create_duration = "120s"
 
   depends_on = [
-    google_project_service.this,
     google_artifact_registry_repository_iam_member.build,
     google_project_iam_member.build,
     google_project_iam_member.build_function_source,

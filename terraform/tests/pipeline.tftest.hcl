@@ -124,3 +124,12 @@ run "a_function_without_concurrency_is_refused" {
   variables { function = { concurrency = 1 } }
   expect_failures = [var.function]
 }
+
+run "builds_that_apply_need_the_states_bucket" {
+  command = plan
+  variables {
+    terraform_service_account = "terraform@my-project.iam.gserviceaccount.com"
+    trigger                   = { repository = "projects/p/locations/l/connections/c/repositories/r" }
+  }
+  expect_failures = [var.state_bucket]
+}

@@ -85,20 +85,32 @@ def dashboard(resources: list[Resource]) -> Resource:
     return content
 
 
-def asked(resources: list[Resource]) -> list[str]:
-    """Return each filter on metrics, of the alerts and of the dashboard."""
-    text = [json.dumps(policy) for policy in values(resources, "google_monitoring_alert_policy")]
-    text.append(json.dumps(dashboard(resources)))
-    found = re.findall(r'"filter": ("(?:[^"\\]|\\.)*")', "\n".join(text))
-    return [json.loads(literal) for literal in found]
+def everything(part: object) -> Iterator[dict[str, object]]:
+    """Yield each object of a JSON document, however deep."""
+    if isinstance(part, dict):
+        yield part
+        part = list(part.values())
+    if isinstance(part, list):
+        for each in part:
+            yield from everything(each)
+
+
+def parts(resources: list[Resource]) -> list[Resource]:
+    """Return each object in the alerts and in the dashboard."""
+    return list(everything([values(resources, "google_monitoring_alert_policy"), [dashboard(resources)]]))
+
+
+def conditions(resources: list[Resource]) -> list[tuple[str, Resource]]:
+    """Return each filter on metrics, with the object that it is in."""
+    return [(str(part["filter"]), part) for part in parts(resources) if part.get("filter")]
 
 
 def test_filters_name_metrics_that_exist(resources: list[Resource]) -> None:
     """Each filter names one metric, of the platform or of the module, and labels that it has."""
     own = {str(metric["name"]) for metric in values(resources, "google_logging_metric")}
-    filters = asked(resources)
+    filters = conditions(resources)
     assert len(filters) > 10
-    for condition in filters:
+    for condition, _ in filters:
         (metric,) = re.findall(r'metric\.type="([^"]+)"', condition)
         kinds = re.findall(r'resource\.type="([^"]+)"', condition)
         labels = set(re.findall(r"metric\.labels?\.(\w+)", condition))
@@ -126,12 +138,7 @@ def test_aligners_suit_their_metrics(resources: list[Resource]) -> None:
     """Each aligner is one that Cloud Monitoring takes for a metric of this kind and type."""
     own = own_types(resources)
     found = 0
-    for part in everything(
-        [values(resources, "google_monitoring_alert_policy"), [dashboard(resources)]],
-    ):
-        condition = part.get("filter")
-        if not isinstance(condition, str):
-            continue
+    for condition, part in conditions(resources):
         (metric,) = re.findall(r'metric\.type="([^"]+)"', condition)
         name = metric.removeprefix("logging.googleapis.com/user/")
         aggregations = part.get("aggregations") or [part["aggregation"]]
@@ -140,16 +147,6 @@ def test_aligners_suit_their_metrics(resources: list[Resource]) -> None:
             assert aligner in ALIGNERS[own.get(name) or PLATFORM[metric][2]], (metric, aligner)
             found += 1
     assert found > 10
-
-
-def everything(part: object) -> Iterator[dict[str, object]]:
-    """Yield each object of a JSON document, however deep."""
-    if isinstance(part, dict):
-        yield part
-        part = list(part.values())
-    if isinstance(part, list):
-        for each in part:
-            yield from everything(each)
 
 
 def test_queries_name_metrics_that_exist(resources: list[Resource]) -> None:
@@ -164,12 +161,11 @@ def test_queries_name_metrics_that_exist(resources: list[Resource]) -> None:
     }
     for name, type_ in own_types(resources).items():
         known[f"logging_googleapis_com:user_{name}"] = ("", {"reason"}, type_)
-    text = json.dumps(values(resources, "google_monitoring_alert_policy")) + json.dumps(dashboard(resources))
-    queries = re.findall(r'"(?:query|prometheusQuery)": ("(?:[^"\\]|\\.)*")', text)
+    queries = [
+        part[word] for part in parts(resources) for word in ("query", "prometheusQuery") if part.get(word)
+    ]
     asked_for = [
-        each
-        for query in queries
-        for each in re.findall(r"(\w+_googleapis_com:\w+)\{([^}]*)\}", json.loads(query))
+        each for query in queries for each in re.findall(r"(\w+_googleapis_com:\w+)\{([^}]*)\}", str(query))
     ]
     assert len(queries) == 6
     assert len(asked_for) >= 8

@@ -187,3 +187,16 @@ def test_the_sizes_are_those_of_terraform() -> None:
     retention = re.search(r'"retention_days" {.*?default += (\d+)', variables, re.DOTALL)
     assert retention
     assert int(retention[1]) == cost.RETENTION_DAYS
+
+
+def test_the_table_of_the_deployment_page_is_what_is_printed() -> None:
+    """docs/deploy.md has the plain columns of the report, row for row, and the totals of the bundles."""
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    table = page.partition("| | 10/s | 1,000/s | 10,000/s |\n|---|--:|--:|--:|\n")[2].partition("\n\n")[0]
+    shown = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    plain = [Load(rate, 500) for rate in (10, 1_000, 10_000)]
+    rows = zip(*(cost.bill(load) for load in plain), strict=True)
+    expected = [[parts[0].name, *(f"{part.usd:,.2f}" for part in parts)] for parts in rows]
+    assert shown == [*expected, ["**Total**", *(f"**{cost.total(load):,.2f}**" for load in plain)]]
+    bundled = [cost.total(Load(rate, 500, cost.bundle_size(rate))) for rate in (1_000, 10_000)]
+    assert "total would be {:,.0f} at 1,000/s and {:,.0f} at 10,000/s".format(*bundled) in page
