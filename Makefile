@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 PYTEST_ARGS ?=
-SOURCES := main.py envelope.py push.py rejection.py logs.py decoder sink bridge local operate tests terraform
+SOURCES := main.py envelope.py push.py rejection.py logs.py decoder sink bridge local operate benchmarks tests terraform
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format typecheck unit integration infra audit check-catalogue terraform-readme lock clean
+.PHONY: help run test lint format typecheck unit integration infra bench-bridge audit check-catalogue terraform-readme lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,11 +20,14 @@ test: unit check-catalogue infra integration ## all tests, unit first
 unit: $(VENV)/test ## tests without servers
 	$(BIN)/python -m pytest tests/unit $(PYTEST_ARGS)
 
-integration: $(VENV)/test ## tests with real processes (Java and the gcloud CLI's Pub/Sub emulator too)
+integration: $(VENV)/test ## tests with real processes (Java, Maven and the gcloud CLI's Pub/Sub emulator too)
 	$(BIN)/python -m pytest tests/integration $(PYTEST_ARGS)
 
 infra: $(VENV)/test .venv-checkov/ready ## terraform/, cloudbuild.yaml, containers: all that no cloud is needed for (Terraform and gcloud are)
 	PATH="$(CURDIR)/$(BIN):$$PATH" CHECKOV=.venv-checkov/bin/checkov $(BIN)/python -m pytest tests/infra $(PYTEST_ARGS)
+
+bench-bridge: $(VENV)/run ## CPU per message of the bridge beside the usual publisher; ARGS="--sweep"
+	$(BIN)/python -m benchmarks.bridge $(ARGS)
 
 audit: $(VENV)/test ## known vulnerabilities of what function and bridge run (asks the internet)
 	$(BIN)/pip-audit --strict --disable-pip --no-deps -r requirements.txt

@@ -8,8 +8,10 @@ Two forms, one meaning (docs/envelope.md describes them for readers in other lan
 `pack` takes the plain form wherever it loses nothing, and otherwise a bundle of one.
 """
 
+import contextlib
+import hashlib
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -17,6 +19,7 @@ import msgspec
 MAX_ATTRIBUTES = 100
 MAX_ATTRIBUTE_NAME_BYTES = 256
 MAX_ATTRIBUTE_VALUE_BYTES = 1024
+MAX_ORDERING_KEY_BYTES = 1024
 
 TOPIC = "kafka.topic"
 PARTITION = "kafka.partition"
@@ -31,6 +34,8 @@ VALUE_SIZE = "kafka.dead_letter.value_size"
 VALUE_SHA256 = "kafka.dead_letter.value_sha256"
 
 _PLAIN_NAMES = frozenset({TOPIC, PARTITION, OFFSET, TIMESTAMP, KEY, ENV})
+# Beside the attributes of the place itself.
+MAX_PLAIN_HEADERS = MAX_ATTRIBUTES - len(_PLAIN_NAMES)
 _OWN_PREFIX = "kafka."
 # Pub/Sub refuses `goog…` and adds such names itself; it adds the other when it forwards a dead letter.
 # https://cloud.google.com/pubsub/docs/handling-failures#dead_letter_topic
@@ -95,6 +100,20 @@ def pack_bundle(records: Sequence[Record], env: str) -> Message:
     return Message(_encoder.encode(records), {BUNDLE: str(len(records)), ENV: env})
 
 
+def ordering_key(record: Record, by: Literal["partition", "key"]) -> str:
+    """Return the Pub/Sub ordering key of a record: its partition's, or its key's within the topic.
+
+    Records without a key have no order but their partition's. A key that is no text, or too long for an
+    ordering key, is named by its hash.
+    """
+    if by == "partition" or record.key is None:
+        return f"{record.topic}/{record.partition}"
+    if len(record.key) + len(record.topic) < MAX_ORDERING_KEY_BYTES:
+        with contextlib.suppress(UnicodeDecodeError):
+            return f"{record.topic}:{record.key.decode()}"
+    return f"{record.topic}#{hashlib.sha256(record.key).hexdigest()}"
+
+
 def unpack(message: Message) -> Envelope:
     """Return what `pack` or `pack_bundle` was given; plain headers come sorted by name.
 
@@ -116,24 +135,37 @@ def _plain_attributes(record: Record, env: str) -> dict[str, str] | None:
     }
     if record.timestamp is not None:
         attributes[TIMESTAMP] = str(record.timestamp)
-    try:
-        if record.key is not None:
-            if len(record.key) > MAX_ATTRIBUTE_VALUE_BYTES:
-                return None
-            attributes[KEY] = record.key.decode()
-        for name, value in record.headers:
-            if (
-                value is None
-                or len(value) > MAX_ATTRIBUTE_VALUE_BYTES
-                or name in attributes  # a repeated name
-                or name.startswith(_RESERVED_PREFIXES)
-                or not 0 < len(name.encode()) <= MAX_ATTRIBUTE_NAME_BYTES
-            ):
-                return None
-            attributes[name] = value.decode()
-    except UnicodeError:
-        return None
+    if record.key is not None:
+        key = attribute_value(record.key)
+        if key is None:
+            return None
+        attributes[KEY] = key
+    for name, content in record.headers:
+        value = None if content is None else attribute_value(content)
+        if value is None or name in attributes or not is_attribute_name(name):  # in: a repeated name
+            return None
+        attributes[name] = value
     return attributes if len(attributes) <= MAX_ATTRIBUTES else None
+
+
+def attribute_value(content: bytes) -> str | None:
+    """Return the bytes as an attribute's value, None where none can carry them."""
+    if len(content) > MAX_ATTRIBUTE_VALUE_BYTES:
+        return None
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def is_attribute_name(name: str) -> bool:
+    """Return whether a header of this name can be an attribute of its own."""
+    if name.startswith(_RESERVED_PREFIXES):
+        return False
+    try:
+        return 0 < len(name.encode()) <= MAX_ATTRIBUTE_NAME_BYTES
+    except UnicodeEncodeError:  # half a surrogate pair
+        return False
 
 
 def _unpack_plain(message: Message) -> Record:

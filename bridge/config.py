@@ -7,9 +7,13 @@ import argparse
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
+
+T = TypeVar("T", bound=str)
+
+MAX_BUNDLE = 10_000
 
 # What the guarantees stand on (docs/architecture.md): the bridge sets these itself.
 _OWN_PROPERTIES = {
@@ -19,11 +23,11 @@ _OWN_PROPERTIES = {
     "enable.auto.commit": "the bridge commits what Pub/Sub acknowledged",
     "enable.auto.offset.store": "the bridge stores what Pub/Sub acknowledged",
     "enable.partition.eof": "the bridge has no use for it",
-    "group.protocol": "only the classic protocol is supported",
-    "partition.assignment.strategy": "only librdkafka's default, range,roundrobin, is supported",
 }
 # https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names
 _PUBSUB_TOPIC = re.compile(r"projects/[a-z0-9][a-z0-9:.-]*/topics/(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,254}")
+_ASSIGNORS = ("range", "roundrobin", "range,roundrobin", "cooperative-sticky")
+_OAUTH = "OAUTHBEARER"
 _ENV = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
@@ -32,12 +36,23 @@ class ConfigError(ValueError):
 
 
 class Config(msgspec.Struct, frozen=True):
-    """The bridge's settings; `kafka` goes to librdkafka as it is."""
+    """The bridge's settings; `kafka` goes to librdkafka as it is.
+
+    A topic that begins with ^ is a pattern. `bundle` is how many records a message may carry: 1 is the plain
+    form, None decides by how many a cycle brings. With `incremental`, a rebalance brings and takes single
+    partitions (cooperative-sticky, or KIP-848). With `google_oauth`, the brokers' tokens are those of
+    Application Default Credentials.
+    """
 
     env: str
     topics: tuple[str, ...]
     start: Literal["latest", "earliest"]
+    on_out_of_range: Literal["stop", "resume"]
+    ordering: Literal["none", "partition", "key"]
+    bundle: int | None
     kafka: dict[str, str]
+    incremental: bool
+    google_oauth: bool
     pubsub_topic: str
     dead_letter_topic: str
     health_port: int
@@ -53,23 +68,27 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Config:
     """
     parser = argparse.ArgumentParser(prog="python -m bridge", description="Forward Kafka records to Pub/Sub.")
     parser.add_argument("--env", help="name of the environment, kept in every row (default: $ENV, else dev)")
-    env = parser.parse_args(arguments).env or environment.get("ENV") or "dev"
+    parser.add_argument(
+        "--bundle",
+        metavar="N",
+        help=f"records in one Pub/Sub message, 1 to {MAX_BUNDLE}, or auto (default: $BRIDGE_BUNDLE, else 1)",
+    )
+    given = parser.parse_args(arguments)
+    env = given.env or environment.get("ENV") or "dev"
     if not _ENV.fullmatch(env):
-        raise ConfigError(f"--env is {env!r}: use up to 63 of a-z, 0-9, - and _")
-    names = (name.strip() for name in _required(environment, "KAFKA_TOPICS").split(","))
-    topics = tuple(dict.fromkeys(name for name in names if name))
-    if not topics or any(name.startswith("^") for name in topics):
-        raise ConfigError(
-            "KAFKA_TOPICS must be topic names with commas between them; patterns are not supported"
-        )
-    start = environment.get("BRIDGE_START", "latest")
-    if start not in ("latest", "earliest"):
-        raise ConfigError(f"BRIDGE_START is {start!r}: use latest or earliest")
+        raise ConfigError(f"{'--env' if given.env else 'ENV'} is {env!r}: use up to 63 of a-z, 0-9, - and _")
+    kafka = _kafka(environment)
+    protocol, assignor = kafka.get("group.protocol", "classic"), kafka.get("partition.assignment.strategy")
     return Config(
         env=env,
-        topics=topics,
-        start="latest" if start == "latest" else "earliest",
-        kafka=_kafka(environment),
+        topics=_topics(environment),
+        start=_one_of(environment, "BRIDGE_START", ("latest", "earliest")),
+        on_out_of_range=_one_of(environment, "BRIDGE_ON_OUT_OF_RANGE", ("stop", "resume")),
+        ordering=_one_of(environment, "BRIDGE_ORDERING", ("none", "partition", "key")),
+        bundle=_bundle(given.bundle, environment),
+        kafka=kafka,
+        incremental=protocol == "consumer" or assignor == "cooperative-sticky",
+        google_oauth=_wants_google_oauth(kafka),
         pubsub_topic=_pubsub_topic(environment, "PUBSUB_TOPIC"),
         dead_letter_topic=_pubsub_topic(environment, "PUBSUB_DEAD_LETTER_TOPIC"),
         health_port=_integer(environment, "PORT", 8080, 0, 65_535),
@@ -101,6 +120,35 @@ def read_properties(path: Path) -> dict[str, str]:
     return properties
 
 
+def _topics(environment: Mapping[str, str]) -> tuple[str, ...]:
+    names = (name.strip() for name in _required(environment, "KAFKA_TOPICS").split(","))
+    topics = tuple(dict.fromkeys(name for name in names if name))
+    if not topics:
+        raise ConfigError(
+            "KAFKA_TOPICS must be topic names, or patterns that begin with ^, with commas between"
+        )
+    for pattern in topics:
+        if pattern.startswith("^"):
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ConfigError(f"KAFKA_TOPICS: the pattern {pattern!r} is wrong: {error}") from error
+    return topics
+
+
+def _bundle(argument: str | None, environment: Mapping[str, str]) -> int | None:
+    if argument is None:
+        argument, name = environment.get("BRIDGE_BUNDLE", "1"), "BRIDGE_BUNDLE"
+    else:
+        name = "--bundle"
+    return None if argument == "auto" else _number(name, argument, 1, MAX_BUNDLE, " or auto")
+
+
+def _wants_google_oauth(kafka: Mapping[str, str]) -> bool:
+    mechanism = kafka.get("sasl.mechanisms", kafka.get("sasl.mechanism", ""))
+    return mechanism == _OAUTH and not any(name.startswith("sasl.oauthbearer.") for name in kafka)
+
+
 def _kafka(environment: Mapping[str, str]) -> dict[str, str]:
     file = environment.get("KAFKA_PROPERTIES_FILE")
     given = read_properties(Path(file)) if file else {}
@@ -113,7 +161,20 @@ def _kafka(environment: Mapping[str, str]) -> dict[str, str]:
             given[name] = environment[variable]
         if not given.get(name):
             raise ConfigError(f"{variable} is not set: set it, or {name} in KAFKA_PROPERTIES_FILE")
-    defaults = {"client.id": "kafka-to-bigquery", "queued.max.messages.kbytes": "32768"}
+    assignor = given.get("partition.assignment.strategy")
+    if assignor is not None and assignor not in _ASSIGNORS:
+        raise ConfigError(
+            f"KAFKA_PROPERTIES_FILE {file}: partition.assignment.strategy: use {' or '.join(_ASSIGNORS)}"
+        )
+    defaults = {
+        "client.id": "kafka-to-bigquery",
+        "isolation.level": "read_committed",
+        # A new topic or partition is noticed so soon; what was written before is read all the same.
+        "topic.metadata.refresh.interval.ms": "30000",
+        # Memory: what waits to be taken, and what one answer of a broker may add to it.
+        "queued.max.messages.kbytes": "32768",
+        "fetch.max.bytes": "16777216",
+    }
     own = {
         "auto.offset.reset": "error",
         "enable.auto.offset.store": "false",
@@ -131,10 +192,22 @@ def _pubsub_topic(environment: Mapping[str, str], name: str) -> str:
 
 
 def _integer(environment: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
-    text = environment.get(name, str(default))
+    return _number(name, environment.get(name, str(default)), low, high)
+
+
+def _number(name: str, text: str, low: int, high: int, otherwise: str = "") -> int:
     if not (text.isascii() and text.isdigit()) or not low <= int(text) <= high:
-        raise ConfigError(f"{name} is {text!r}: use a number from {low} to {high}")
+        raise ConfigError(f"{name} is {text!r}: use a number from {low} to {high}{otherwise}")
     return int(text)
+
+
+def _one_of(environment: Mapping[str, str], name: str, choices: tuple[T, ...]) -> T:
+    """Return the setting, the first of the choices where it is not set."""
+    text = environment.get(name, choices[0])
+    for choice in choices:
+        if choice == text:
+            return choice
+    raise ConfigError(f"{name} is {text!r}: use {' or '.join(choices)}")
 
 
 def _required(environment: Mapping[str, str], name: str) -> str:

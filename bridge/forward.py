@@ -6,20 +6,28 @@ settle. The one exception is an outage of Pub/Sub, where the records are held ac
 
 import random
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from confluent_kafka import Consumer, TopicPartition
 
-from bridge.consumer import StoppedByKafkaError, check, store_offsets, take
+from bridge import gap
+from bridge.consumer import OutOfRangeError, StoppedByKafkaError, check, store_offsets, take
 from bridge.health import Status
-from bridge.publish import Publisher, Refused, Result
-from bridge.start import commit_start_positions
+from bridge.publish import RPC_TIMEOUT_S, Failure, Publisher, Refused, Result
+from bridge.start import commit_start_positions, existing
 from envelope import Record
 from logs import fields, log
 
 WAIT_S = 0.5
 POLL_WHILE_HOLDING_S = 0.25
 MIN_BACKOFF_S = 0.25
-MAX_BACKOFF_S = 8.0
+MAX_BACKOFF_S = 4.0
+# An error that somebody has to mend is looked at again less often.
+MAX_PERMANENT_BACKOFF_S = 30.0
+# While it is degraded, the bridge asks with few records, and not for long: with the pause before, it goes on
+# within ten seconds of an outage's end.
+PROBE_RECORDS = 100
+PROBE_TIMEOUT_S = 5.0
 
 
 class AbandonedError(Exception):
@@ -36,6 +44,10 @@ class Forwarder:
         dead_letters: Publisher,
         status: Status,
         *,
+        topics: Sequence[str],
+        start: Literal["latest", "earliest"],
+        on_out_of_range: Literal["stop", "resume"],
+        incremental: bool,
         max_records: int,
         max_bytes: int,
         stopping: Callable[[], bool],
@@ -46,6 +58,10 @@ class Forwarder:
         self._publisher = publisher
         self._dead_letters = dead_letters
         self._status = status
+        self._topics = topics
+        self._start: Literal["latest", "earliest"] = start
+        self._on_out_of_range = on_out_of_range
+        self._incremental = incremental
         self._max_records = max_records
         self._max_bytes = max_bytes
         self._stopping = stopping
@@ -54,27 +70,6 @@ class Forwarder:
         self._holding = False
         self._revoked: set[tuple[str, int]] = set()
 
-    def subscribe(self, topics: Sequence[str], start: str) -> None:
-        """Join the group; partitions arrive, and go, inside later polls."""
-
-        def on_assign(consumer: Consumer, partitions: list[TopicPartition]) -> None:
-            commit_start_positions(
-                consumer, partitions, topics, "latest" if start == "latest" else "earliest"
-            )
-            if self._holding:
-                # They would arrive unpaused, and the poll that keeps the membership would return records.
-                consumer.assign(partitions)
-                consumer.pause(partitions)
-            self._status.assigned = sorted({*self._status.assigned, *_names(partitions)})
-            log.info("assigned partitions", extra=fields(partitions=_names(partitions)))
-
-        def on_revoke(_: Consumer, partitions: list[TopicPartition]) -> None:
-            self._revoked.update((p.topic, p.partition) for p in partitions)
-            self._status.assigned = sorted({*self._status.assigned} - {*_names(partitions)})
-            log.info("revoked partitions", extra=fields(partitions=_names(partitions)))
-
-        self._consumer.subscribe(list(topics), on_assign=on_assign, on_revoke=on_revoke, on_lost=on_revoke)
-
     def run(self) -> None:
         """Forward until told to stop.
 
@@ -82,27 +77,94 @@ class Forwarder:
             AbandonedError: told to stop, and Pub/Sub did not acknowledge the last cycle in time.
             StoppedByKafkaError: Kafka said something that the bridge must not go on after.
         """
+        self._known = existing(self._consumer, self._topics)
+        self._subscribe()
         while not self._stopping():
-            records = take(self._consumer, self._max_records, self._max_bytes, WAIT_S)
-            self._status.turn(self._consumer)
-            if records:
-                self._forward(records)
+            try:
+                records = take(self._consumer, self._max_records, self._max_bytes, WAIT_S)
+                self._status.turn(self._consumer)
+                if records:
+                    self._forward(records)
+            except OutOfRangeError as error:
+                self._pass_gaps(error)
+
+    def _subscribe(self) -> None:
+        """Join the group; partitions arrive, and go, inside later polls."""
+
+        def on_assign(consumer: Consumer, partitions: list[TopicPartition]) -> None:
+            commit_start_positions(consumer, partitions, self._known, self._start)
+            if self._holding:
+                # They would arrive unpaused, and the poll that keeps the membership would return records.
+                if self._incremental:
+                    consumer.incremental_assign(partitions)
+                else:
+                    consumer.assign(partitions)
+                consumer.pause(partitions)
+            self._status.assigned = sorted({*self._status.assigned, *_names(partitions)})
+            log.info("assigned partitions", extra=fields(partitions=_names(partitions)))
+
+        def on_revoke(_: Consumer, partitions: list[TopicPartition]) -> None:
+            self._leave("revoked partitions", partitions)
+
+        def on_lost(_: Consumer, partitions: list[TopicPartition]) -> None:
+            self._leave("lost partitions", partitions)
+
+        self._consumer.subscribe(
+            list(self._topics), on_assign=on_assign, on_revoke=on_revoke, on_lost=on_lost
+        )
+
+    def _leave(self, what: str, partitions: Sequence[TopicPartition]) -> None:
+        self._revoked.update((p.topic, p.partition) for p in partitions)
+        self._status.assigned = sorted({*self._status.assigned} - {*_names(partitions)})
+        log.info(what, extra=fields(partitions=_names(partitions)))
+
+    def _pass_gaps(self, error: OutOfRangeError) -> None:
+        """Say what is missing, and stop, or go on with what is there.
+
+        What was taken and not forwarded is read again: its offsets are not stored.
+        """
+        gaps = gap.find(self._consumer, self._consumer.assignment())
+        if not gaps:  # another member, or the log itself, was quicker
+            log.warning("an offset was out of range and is not any more: %s", error)
+        for each in gaps:
+            self._status.gaps[each.topic, each.partition] += each.records
+            log.error(
+                "gap: %s",
+                each,
+                extra=fields(
+                    kafka_topic=each.topic,
+                    kafka_partition=each.partition,
+                    committed=each.committed,
+                    log_start=each.low,
+                    log_end=each.high,
+                    missing=each.records,
+                ),
+            )
+        if gaps and self._on_out_of_range == "stop":
+            raise StoppedByKafkaError(
+                f"{'; '.join(map(str, gaps))}. Look at the topic's retention; then set "
+                "BRIDGE_ON_OUT_OF_RANGE to resume, or move the offset with kafka-consumer-groups "
+                "--reset-offsets, and start again"
+            )
+        gap.commit_earliest(self._consumer, gaps)
+        self._consumer.unsubscribe()
+        self._subscribe()
 
     def _forward(self, records: list[Record]) -> None:
-        result = self._publish(records, [])
+        result = self._publish(records, [], RPC_TIMEOUT_S)
         if result.error is not None:
-            records = self._hold(records, result)
+            records = self._hold(records, result, result.error)
         store_offsets(self._consumer, records)
         self._status.forwarded += len(records)
         self._status.bytes += sum(len(record.value or b"") for record in records)
 
-    def _publish(self, records: list[Record], refused: list[Refused]) -> Result:
+    def _publish(self, records: list[Record], refused: list[Refused], timeout_s: float) -> Result:
         """Publish the records; dead-letter what Pub/Sub refuses of them, and what it refused before."""
-        result = self._publisher.publish(records)
+        result = self._publisher.publish(records, timeout_s)
         refused = refused + result.refused
-        unsent, error = self._dead_letters.publish_dead_letters(refused)
+        unsent, error = self._dead_letters.publish_dead_letters(refused, timeout_s)
         for dead_letter in refused[: len(refused) - len(unsent)]:
-            self._status.dead_lettered += 1
+            self._status.dead_lettered[dead_letter.reason] += 1
             record = dead_letter.record
             log.error(
                 "dead letter: %s: %s",
@@ -117,36 +179,49 @@ class Forwarder:
             )
         return Result(result.unsent, unsent, result.error or error)
 
-    def _hold(self, records: list[Record], result: Result) -> list[Record]:
+    def _hold(self, records: list[Record], result: Result, error: Failure) -> list[Record]:
         """Try until Pub/Sub has the records; return those whose partitions are still this member's.
 
         Every partition is paused and the consumer polled all the while, so that an outage does not cost the
         membership. A poll may then revoke partitions: their records are dropped, whoever has them next reads
         them again.
         """
-        log.error(
-            "Pub/Sub does not take records, holding: %s", result.error, extra=fields(records=len(records))
-        )
+        log.error("Pub/Sub does not take records, holding: %s", error, extra=fields(records=len(records)))
+        said = {error.code}
         self._revoked.clear()
         self._holding = True
         self._consumer.pause(self._consumer.assignment())
         backoff = MIN_BACKOFF_S
         try:
             while result.error is not None:
+                self._status.degraded = f"Pub/Sub does not take records: {result.error}"
+                if result.error.code not in said:
+                    said.add(result.error.code)
+                    log.warning("Pub/Sub still does not take records: %s", result.error)
                 self._wait(backoff * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-                backoff = min(backoff * 2, MAX_BACKOFF_S)
+                backoff = min(
+                    backoff * 2, MAX_PERMANENT_BACKOFF_S if result.error.permanent else MAX_BACKOFF_S
+                )
                 records = [r for r in records if self._is_ours(r)]
-                result = self._publish(
+                self._status.retries += 1
+                result = self._try_again(
                     [r for r in result.unsent if self._is_ours(r)],
                     [r for r in result.refused if self._is_ours(r.record)],
                 )
-                if result.error is not None:
-                    log.warning("Pub/Sub still does not take records: %s", result.error)
         finally:
             self._holding = False
+            self._status.degraded = None
             self._consumer.resume(self._consumer.assignment())
         log.info("Pub/Sub takes records again", extra=fields(records=len(records)))
         return records
+
+    def _try_again(self, unsent: list[Record], refused: list[Refused]) -> Result:
+        """Publish the first few, and the rest only once they are acknowledged."""
+        result = self._publish(unsent[:PROBE_RECORDS], refused, PROBE_TIMEOUT_S)
+        rest = unsent[PROBE_RECORDS:]
+        if result.error is None and rest:
+            return self._publish(rest, [], RPC_TIMEOUT_S)
+        return Result(result.unsent + rest, result.refused, result.error)
 
     def _wait(self, seconds: float) -> None:
         until = self._clock() + seconds

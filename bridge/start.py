@@ -1,10 +1,12 @@
 """Where a group starts: resolved and committed once, so that a quiet partition loses nothing later.
 
-The start policy is for a group without any commit. A partition that such a group does not know yet is
-a new one and starts at its beginning. From then on every partition has a commit, and a commit that has
+The start policy is for a group without any commit, and for the topics that are there when the bridge starts.
+A topic or a partition that comes later starts at its beginning: what was written before the bridge noticed it
+is forwarded too. From then on every partition has a commit, and a commit that has
 gone out of range is an error, never a silent jump (`auto.offset.reset=error`).
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -15,16 +17,31 @@ from logs import fields, log
 TIMEOUT_S = 30.0
 
 
+def existing(consumer: Consumer, topics: Sequence[str]) -> frozenset[str]:
+    """Return the topics that are there now, of names and of patterns, which begin with ^.
+
+    Raises:
+        KafkaException: the brokers did not answer.
+    """
+    names = {topic for topic in topics if not topic.startswith("^")}
+    patterns = [re.compile(topic) for topic in topics if topic.startswith("^")]
+    there = consumer.list_topics(timeout=TIMEOUT_S).topics
+    return frozenset(
+        name for name in there if name in names or any(pattern.search(name) for pattern in patterns)
+    )
+
+
 def commit_start_positions(
     consumer: Consumer,
     assigned: Sequence[TopicPartition],
-    topics: Sequence[str],
+    topics: Iterable[str],
     policy: Literal["latest", "earliest"],
 ) -> None:
     """Commit a position for each assigned partition that has none; called before they are fetched.
 
-    A new group commits for all partitions of all topics, also those of other members: they would
-    otherwise take this member's commits for an old group's, and start at the beginning.
+    `topics` are those that were there when the bridge started. A new group commits for all of their
+    partitions, also those of other members: they would otherwise take this member's commits for an old
+    group's, and start at the beginning.
 
     Raises:
         KafkaException: the brokers did not answer or refused; nothing has been fetched.
@@ -35,6 +52,8 @@ def commit_start_positions(
     every = [
         TopicPartition(topic, partition) for topic in topics for partition in _partitions(consumer, topic)
     ]
+    known = {(partition.topic, partition.partition) for partition in every}
+    every += [p for p in assigned if (p.topic, p.partition) not in known]
     without = _uncommitted(consumer, every)
     is_new_group = len(without) == len(every)
     at_end = is_new_group and policy == "latest"
@@ -42,10 +61,11 @@ def commit_start_positions(
     ours = {(partition.topic, partition.partition) for partition in missing}
     positions = []
     for partition in without:
-        if not is_new_group and (partition.topic, partition.partition) not in ours:
+        at = (partition.topic, partition.partition)
+        if not is_new_group and at not in ours:
             continue
         low, high = consumer.get_watermark_offsets(partition, timeout=TIMEOUT_S)
-        positions.append(TopicPartition(partition.topic, partition.partition, high if at_end else low))
+        positions.append(TopicPartition(*at, high if at_end and at in known else low))
     if not positions:
         return
     for committed in consumer.commit(offsets=positions, asynchronous=False):

@@ -31,6 +31,7 @@ def main() -> int:
         events=arguments.events if arguments.events is not None else (None if keep else 500),
         rate=arguments.rate,
         keep=keep,
+        kafka=arguments.kafka,
         pubsub=arguments.pubsub or default_pubsub(),
         seed=arguments.seed,
     )
@@ -57,6 +58,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--rate", type=float, default=40.0, metavar="R", help="events a second (default: 40)")
     parser.add_argument("--seed", type=int, default=1, help="of the sample events (default: 1)")
+    parser.add_argument(
+        "--kafka",
+        choices=("embedded", "real"),
+        default="embedded",
+        help="librdkafka's mock cluster (default), or Apache Kafka, which Maven fetches at the first run",
+    )
     parser.add_argument(
         "--pubsub",
         choices=("emulator", "embedded"),

@@ -1,16 +1,28 @@
 """Kafka on this machine: librdkafka's mock cluster, inside the process that makes it."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from confluent_kafka import Producer
 
-# The cluster keeps 5 MB a partition and drops what is older, read or not.
-# https://github.com/confluentinc/librdkafka/blob/master/src/rdkafka_mock.c
-MAX_UNREAD_RECORDS = 5_000
+
+class Cluster(Protocol):
+    """What the rest needs of a Kafka, be it MockCluster or RealCluster."""
+
+    bootstrap_servers: str
+    producer: Producer
+
+    @property
+    def max_unread_records(self) -> int | None:
+        """How many records it keeps unread; None where it keeps all."""
 
 
 class MockCluster:
     """One broker that lives as long as this object, and a producer to it."""
+
+    # The cluster keeps 5 MB a partition and drops what is older, read or not.
+    # https://github.com/confluentinc/librdkafka/blob/master/src/rdkafka_mock.c
+    max_unread_records = 5_000
 
     def __init__(self, topics: Sequence[str]) -> None:
         self.producer = Producer(

@@ -26,6 +26,7 @@ class Options(msgspec.Struct, frozen=True):
     events: int | None
     rate: float
     keep: bool
+    kafka: Literal["embedded", "real"]
     pubsub: Literal["emulator", "embedded"]
     seed: int
 
@@ -46,8 +47,11 @@ class Summary(msgspec.Struct, frozen=True):
 def run(console: Console, options: Options) -> int:
     """Run the pipeline; 0 when nothing was lost."""
     started_at = time.monotonic()
-    console.print(f"Starting Kafka, Pub/Sub ({options.pubsub}), BigQuery, the function and the bridge …")
-    with started(options.pubsub) as stack:
+    console.print(
+        f"Starting Kafka ({options.kafka}), Pub/Sub ({options.pubsub}), BigQuery, "
+        "the function and the bridge …"
+    )
+    with started(options.pubsub, kafka=options.kafka) as stack:
         STATE_FOLDER.mkdir(exist_ok=True)
         STATE_FILE.write_bytes(msgspec.json.encode(stack.state))
         console.print(f"All five are up after {time.monotonic() - started_at:.1f} s.\n")

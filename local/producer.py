@@ -1,5 +1,6 @@
 """Sample events into Kafka at a steady rate, in a thread, counted by stream."""
 
+import math
 import threading
 import time
 from collections import Counter
@@ -9,7 +10,7 @@ from datetime import UTC, datetime
 from confluent_kafka import KafkaError, Message
 
 from local.events import SampleEvent, sample_events
-from local.kafka import MAX_UNREAD_RECORDS, MockCluster
+from local.kafka import Cluster
 
 FLUSH_S = 30.0
 
@@ -19,7 +20,7 @@ class EventProducer:
 
     def __init__(
         self,
-        cluster: MockCluster,
+        cluster: Cluster,
         stream_of_topic: dict[str, str],
         *,
         limit: int | None,
@@ -60,13 +61,14 @@ class EventProducer:
 
     def _run(self) -> None:
         producer = self._cluster.producer
+        max_unread = self._cluster.max_unread_records or math.inf
         started = time.monotonic()
         while not self._stop.is_set() and (self._limit is None or self.produced < self._limit):
             wait = started + self.produced / self._rate - time.monotonic()
             if wait > 0:
                 self._stop.wait(wait)
             # The mock cluster forgets what is not read in time.
-            while self.produced - self._forwarded() > MAX_UNREAD_RECORDS and not self._stop.wait(0.5):
+            while self.produced - self._forwarded() > max_unread and not self._stop.wait(0.5):
                 pass
             event = next(self._events)
             producer.produce(

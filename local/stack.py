@@ -13,8 +13,9 @@ from google.cloud import bigquery as bq
 
 from decoder.streams import ROOT, Stream, load_streams
 from local import bigquery, pubsub
-from local.kafka import MockCluster
+from local.kafka import Cluster, MockCluster
 from local.processes import Process, accepts, free_port
+from local.real_kafka import RealCluster
 
 PROJECT = "local"
 DATASET = "events"
@@ -55,7 +56,7 @@ class Stack(msgspec.Struct, frozen=True):
     """A running stack: where it listens, its Kafka, and its processes by name."""
 
     state: State
-    cluster: MockCluster
+    cluster: Cluster
     streams: dict[str, Stream]
     processes: dict[str, Process]
 
@@ -70,6 +71,7 @@ def started(
     pubsub_server: Literal["emulator", "embedded"],
     folder: Path | None = None,
     *,
+    kafka: Literal["embedded", "real"] = "embedded",
     max_delivery_attempts: int = MAX_DELIVERY_ATTEMPTS,
     bridge_env: dict[str, str] | None = None,
     function_env: dict[str, str] | None = None,
@@ -80,7 +82,8 @@ def started(
     logs = Path(tempfile.mkdtemp(prefix="run-", dir=folder))
     streams = load_streams()
     topics = [topic.name for stream in streams.values() for topic in stream.topics]
-    with contextlib.ExitStack() as stopping:
+    # Kafka has a stack of its own, as it ends after what uses it.
+    with contextlib.ExitStack() as stopping_kafka, contextlib.ExitStack() as stopping:
         processes: dict[str, Process] = {}
         stopping.callback(_stop_all, processes)
 
@@ -108,7 +111,13 @@ def started(
             bigquery.start(state.bigquery_port, free_port(), folder / "home", logs / "bigquery.log")
         )
         function = add(start_function(state, logs / "function.log", function_env))
-        cluster = MockCluster(topics)
+        cluster: Cluster
+        if kafka == "real":
+            cluster = real = RealCluster(logs / "kafka", topics)
+            stopping_kafka.callback(real.stop)
+            processes |= {broker.name: broker for broker in real.brokers}
+        else:
+            cluster = MockCluster(topics)
         state = msgspec.structs.replace(state, kafka=cluster.bootstrap_servers)
         pubsub_process.await_ready(lambda: accepts(pubsub_port))
         pubsub.wait_until_ready(address, 60)

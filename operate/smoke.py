@@ -22,10 +22,10 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
 from google.cloud.bigquery import retry as bigquery_retry
 from google.cloud.pubsub_v1 import PublisherClient
+from google.pubsub_v1.types import pubsub
 from requests import RequestException
 
 import envelope
-from bridge.publish import PublishRequest, PubsubMessage
 from decoder.streams import DEAD_LETTERS, UNIQUE, CatalogError, Stream, load_streams
 from envelope import Message, Record
 from local.events import SampleEvent, sample_events
@@ -161,9 +161,9 @@ def publish(topic: str, messages: Iterable[Message]) -> None:
     Raises:
         SmokeError: no credentials, no such topic, no permission, or no answer.
     """
-    request = PublishRequest(
+    request = pubsub.PublishRequest(
         topic=topic,
-        messages=[PubsubMessage(data=each.data, attributes=each.attributes) for each in messages],
+        messages=[pubsub.PubsubMessage(data=each.data, attributes=each.attributes) for each in messages],
     )
     metadata = (routing_header.to_grpc_metadata((("topic", topic),)),)  # type: ignore[no-untyped-call] # ships no types
     try:

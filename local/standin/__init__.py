@@ -5,4 +5,6 @@ with ``PUBSUB_EMULATOR_HOST``, and it pushes over HTTP. ``tests/integration/test
 and the official emulator to the same behaviour. Where the two differ, it follows the documentation of the
 real service: it enforces the limits on messages, and it refuses what it cannot do (filters, ordered delivery,
 exactly-once delivery, exports) instead of accepting and ignoring it.
+
+For the tests of a publisher it fails when told to: requests with faults.py, connections with proxy.py.
 """

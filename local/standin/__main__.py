@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 
 from local.standin.broker import Broker
+from local.standin.faults import Faults
 from local.standin.limits import MAX_REQUEST_BYTES
 from local.standin.publisher import Publisher
 from local.standin.registry import Registry
@@ -32,9 +33,14 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     registry = Registry()
     broker = Broker(registry)
+    faults = Faults()
     server = grpc.server(ThreadPoolExecutor(max_workers=RPCS_AT_ONCE), options=OPTIONS)
     server.add_generic_rpc_handlers(
-        (Publisher(registry, broker).handler(), Subscriber(registry, broker).handler())
+        (
+            Publisher(registry, broker, faults).handler(),
+            Subscriber(registry, broker).handler(),
+            faults.handler(),
+        )
     )
     server.add_insecure_port(f"127.0.0.1:{arguments.port}")
     server.start()

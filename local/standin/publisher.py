@@ -1,42 +1,27 @@
 """The gRPC service google.pubsub.v1.Publisher: what a publisher asks, put to the broker."""
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+import contextlib
 
 import grpc
 from google.pubsub_v1.types import pubsub
 
 from local.standin.broker import Broker
+from local.standin.faults import Faults
 from local.standin.limits import check_publish
 from local.standin.message import Content
+from local.standin.publish_request import RawPublishRequest
+from local.standin.refused import Refused
 from local.standin.registry import Registry
 from local.standin.rpc import Empty, service, unary
-
-
-class RawMessage(Protocol):
-    """The part of the protobuf class PubsubMessage that is read here."""
-
-    data: bytes
-    attributes: Mapping[str, str]
-    ordering_key: str
-
-
-class RawPublishRequest(Protocol):
-    """The protobuf class behind PublishRequest: proto-plus would wrap every message and map that is read."""
-
-    topic: str
-    messages: Sequence[RawMessage]
-
-    def ByteSize(self) -> int:  # noqa: N802 - protobuf's name
-        """Return the size on the wire."""
 
 
 class Publisher:
     """The service's methods; those not here answer UNIMPLEMENTED."""
 
-    def __init__(self, registry: Registry, broker: Broker) -> None:
+    def __init__(self, registry: Registry, broker: Broker, faults: Faults) -> None:
         self._registry = registry
         self._broker = broker
+        self._faults = faults
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return the service for a gRPC server."""
@@ -63,8 +48,17 @@ class Publisher:
     def _list(self, request: pubsub.ListTopicsRequest, _: grpc.ServicerContext) -> pubsub.ListTopicsResponse:
         return pubsub.ListTopicsResponse(topics=self._registry.topics(request.project))
 
-    def _publish(self, request: pubsub.PublishRequest, _: grpc.ServicerContext) -> pubsub.PublishResponse:
+    def _publish(
+        self, request: pubsub.PublishRequest, context: grpc.ServicerContext
+    ) -> pubsub.PublishResponse:
         raw: RawPublishRequest = pubsub.PublishRequest.pb(request)
+        if self._faults.meet(raw, context):
+            with contextlib.suppress(Refused):
+                self._store(raw)
+            raise Refused(grpc.StatusCode.UNAVAILABLE, "The stand-in was told to lose the answer.")
+        return self._store(raw)
+
+    def _store(self, raw: RawPublishRequest) -> pubsub.PublishResponse:
         contents = [Content(m.data, dict(m.attributes), m.ordering_key) for m in raw.messages]
         check_publish(contents, raw.ByteSize())
         return pubsub.PublishResponse(message_ids=self._broker.publish(raw.topic, contents))

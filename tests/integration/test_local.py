@@ -18,13 +18,13 @@ from tests.integration.waiting import eventually
 COMMAND = [sys.executable, "-m", "local"]
 
 
-@pytest.mark.parametrize("server", ["emulator", "embedded"])
-def test_a_run_with_exit_loses_nothing_and_ends_with_one_json_line(server: str) -> None:
-    """With either Pub/Sub all events arrive, the last line says so in JSON, and the status is 0."""
+@pytest.mark.parametrize(("kafka", "server"), [(None, "emulator"), (None, "embedded"), ("real", "embedded")])
+def test_a_run_with_exit_loses_nothing_and_ends_with_one_json_line(kafka: str | None, server: str) -> None:
+    """With either Pub/Sub and either Kafka all events arrive, and the last line says so in JSON."""
     if server == "emulator" and pubsub.find_emulator() is None:
         assert not os.environ.get("CI"), "the gcloud CLI's Pub/Sub emulator, or Java, is missing"
         pytest.skip("install the gcloud CLI's pubsub-emulator and Java to run this")
-    options = ["--events", "120", "--exit", "--pubsub", server]
+    options = ["--events", "120", "--exit", "--pubsub", server, *(["--kafka", kafka] if kafka else [])]
     run = subprocess.run(
         COMMAND + options, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )

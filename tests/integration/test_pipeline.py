@@ -84,7 +84,7 @@ class Pipeline:
 
 
 @contextmanager
-def running(folder: Path, **settings: int) -> Iterator[Pipeline]:
+def running(folder: Path, *, max_delivery_attempts: int = stack.MAX_DELIVERY_ATTEMPTS) -> Iterator[Pipeline]:
     """Start a pipeline."""
     bigquery = StrictBigQuery()
     server = stack.default_pubsub()
@@ -92,7 +92,11 @@ def running(folder: Path, **settings: int) -> Iterator[Pipeline]:
     bridge_env = {"KAFKA_PROPERTIES_FILE": str(_soon_missed(folder))}
     try:
         with stack.started(
-            server, folder, function_env=env, bridge_env=bridge_env, **settings
+            server,
+            folder,
+            max_delivery_attempts=max_delivery_attempts,
+            function_env=env,
+            bridge_env=bridge_env,
         ) as running_stack:
             bigquery.emulator = f"http://127.0.0.1:{running_stack.state.bigquery_port}"
             yield Pipeline(running_stack, bigquery, itertools.count())

@@ -60,7 +60,10 @@ def test_properties_that_the_guarantees_stand_on() -> None:
         "bootstrap.servers": "broker:9092",
         "group.id": "bridge",
         "client.id": "kafka-to-bigquery",
+        "isolation.level": "read_committed",
+        "topic.metadata.refresh.interval.ms": "30000",
         "queued.max.messages.kbytes": "32768",
+        "fetch.max.bytes": "16777216",
         "auto.offset.reset": "error",
         "enable.auto.offset.store": "false",
         "enable.auto.commit": "true",
@@ -116,8 +119,12 @@ def test_missing_setting_is_named(name: str, how: str) -> None:
     ("name", "value"),
     [
         ("KAFKA_TOPICS", " , "),
-        ("KAFKA_TOPICS", "^orders.*"),
-        ("KAFKA_TOPICS", "orders,^stock"),
+        ("KAFKA_TOPICS", "orders,^stock["),
+        ("BRIDGE_ON_OUT_OF_RANGE", "skip"),
+        ("BRIDGE_ORDERING", "topic"),
+        ("BRIDGE_BUNDLE", "0"),
+        ("BRIDGE_BUNDLE", "10001"),
+        ("BRIDGE_BUNDLE", "some"),
         ("BRIDGE_START", "newest"),
         ("BRIDGE_START", ""),
         ("BRIDGE_START", "Latest"),
@@ -224,8 +231,6 @@ def test_bad_line_is_numbered_and_not_repeated(write: Write, line: str) -> None:
         "enable.auto.commit",
         "enable.auto.offset.store",
         "enable.partition.eof",
-        "group.protocol",
-        "partition.assignment.strategy",
     ],
 )
 def test_owned_property_is_refused(write: Write, name: str) -> None:
@@ -244,3 +249,58 @@ def test_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="KAFKA_PROPERTIES_FILE") as caught:
         read_properties(path)
     assert SECRET not in str(caught.value)
+
+
+def test_new_settings() -> None:
+    """Patterns, ordering, bundles and the gap policy are read; the command line's bundle wins."""
+    config = load([], MINIMAL)
+    assert (config.ordering, config.bundle, config.on_out_of_range) == ("none", 1, "stop")
+    environment = {
+        **MINIMAL,
+        "KAFKA_TOPICS": "^orders_.*,stock",
+        "BRIDGE_ORDERING": "key",
+        "BRIDGE_BUNDLE": "200",
+        "BRIDGE_ON_OUT_OF_RANGE": "resume",
+    }
+    config = load([], environment)
+    assert config.topics == ("^orders_.*", "stock")
+    assert (config.ordering, config.bundle, config.on_out_of_range) == ("key", 200, "resume")
+    assert load(["--bundle=auto"], environment).bundle is None
+    assert load(["--bundle", "7"], environment).bundle == 7
+    assert "--bundle" in refusal(MINIMAL, ("--bundle=x",))
+
+
+@pytest.mark.parametrize(
+    ("line", "incremental"),
+    [
+        ("group.protocol=consumer", True),
+        ("group.protocol=classic", False),
+        ("partition.assignment.strategy=cooperative-sticky", True),
+        ("partition.assignment.strategy=roundrobin", False),
+        ("", False),
+    ],
+)
+def test_how_a_rebalance_comes(write: Write, line: str, incremental: bool) -> None:  # noqa: FBT001
+    """cooperative-sticky and KIP-848 bring and take single partitions, the others all at once."""
+    config = load([], {**MINIMAL, "KAFKA_PROPERTIES_FILE": str(write(f"{line}\n"))})
+    assert config.incremental == incremental
+
+
+def test_unknown_assignor_is_named(write: Write) -> None:
+    """An assignor that is none of librdkafka's, or a mix of eager and cooperative, is refused."""
+    path = write("partition.assignment.strategy=cooperative-sticky,range\n")
+    assert "cooperative-sticky" in refusal({**MINIMAL, "KAFKA_PROPERTIES_FILE": str(path)})
+
+
+@pytest.mark.parametrize(
+    ("lines", "google"),
+    [
+        ("sasl.mechanisms=OAUTHBEARER\n", True),
+        ("sasl.mechanism=OAUTHBEARER\n", True),
+        ("sasl.mechanisms=OAUTHBEARER\nsasl.oauthbearer.method=oidc\n", False),
+        ("sasl.mechanisms=SCRAM-SHA-512\n", False),
+    ],
+)
+def test_oauthbearer_without_a_method_is_google(write: Write, lines: str, google: bool) -> None:  # noqa: FBT001
+    """OAUTHBEARER takes Google's tokens unless the file says where others come from."""
+    assert load([], {**MINIMAL, "KAFKA_PROPERTIES_FILE": str(write(lines))}).google_oauth == google

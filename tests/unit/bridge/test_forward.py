@@ -3,21 +3,28 @@
 import itertools
 import logging
 from collections.abc import Callable, Sequence
-from typing import cast
+from types import SimpleNamespace
+from typing import Literal, cast
 
+import grpc
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from bridge.consumer import StoppedByKafkaError
 from bridge.forward import AbandonedError, Forwarder
 from bridge.health import Status
-from bridge.publish import Publisher, Refused, Result
+from bridge.publish import Failure, Publisher, Refused, Result
 from envelope import Record
 from logs import log
 
 At = tuple[str, int]
 OnRebalance = Callable[["FakeConsumer", list[TopicPartition]], None]
 P0, P1, P2 = ("t", 0), ("t", 1), ("t", 2)
+
+
+def unavailable(text: str) -> Failure:
+    """Return a failure that passes."""
+    return Failure(grpc.StatusCode.UNAVAILABLE, text)
 
 
 class FakeConsumer:
@@ -32,6 +39,10 @@ class FakeConsumer:
         self.unpaused_polls: list[list[At]] = []
         self.polls = 0
         self.in_poll: list[Callable[[], Message | None]] = []
+        self.ends: dict[At, tuple[int, int]] = {}
+        self.group: dict[At, int] = {}
+        self.commits: list[dict[At, int]] = []
+        self.joins = 0
         self._events = events
 
     def subscribe(
@@ -39,14 +50,30 @@ class FakeConsumer:
     ) -> None:
         """Keep the callbacks."""
         assert topics == ["t"]
+        self.joins += 1
         self.on_assign, self.on_revoke, self.on_lost = on_assign, on_revoke, on_lost
 
-    def rebalance_in(self, *these: At) -> None:
+    def rebalance_in(self, *these: At, incremental: bool = False) -> None:
         """Assign partitions as librdkafka does: unpaused, unless the callback does otherwise."""
         partitions = [TopicPartition(*at) for at in these]
-        self.assigned = []
+        before = self.assigned if incremental else []
+        self.assigned = [*before]
         self.on_assign(self, partitions)
-        self.assigned = [*these]
+        self.assigned = [*before, *these]
+
+    def unsubscribe(self) -> None:
+        """Leave the group, and get the partitions back with the next subscription."""
+        self.rebalance_out(self.on_revoke)
+
+    def incremental_assign(self, partitions: list[TopicPartition]) -> None:
+        """Add partitions early, from within the callback."""
+        self.assigned += [(p.topic, p.partition) for p in partitions]
+
+    def commit(self, *, offsets: list[TopicPartition], asynchronous: bool) -> list[TopicPartition]:
+        """Commit."""
+        assert not asynchronous
+        self.commits.append({(p.topic, p.partition): p.offset for p in offsets})
+        return offsets
 
     def rebalance_out(self, callback: OnRebalance) -> None:
         """Take everything away, as the eager protocol does."""
@@ -98,12 +125,22 @@ class FakeConsumer:
     def committed(self, partitions: list[TopicPartition], *, timeout: float) -> list[TopicPartition]:
         """Return that every partition has a commit."""
         assert timeout > 0
-        return [TopicPartition(p.topic, p.partition, 0) for p in partitions]
+        return [
+            TopicPartition(p.topic, p.partition, self.group.get((p.topic, p.partition), 0))
+            for p in partitions
+        ]
 
-    def get_watermark_offsets(self, _: TopicPartition, *, cached: bool) -> tuple[int, int]:
-        """Return no ends."""
-        assert cached
-        return -1001, -1001
+    def get_watermark_offsets(
+        self, partition: TopicPartition, *, cached: bool = False, timeout: float = 0
+    ) -> tuple[int, int]:
+        """Return where a log begins and ends; of what is known locally, nothing."""
+        assert cached != (timeout > 0)
+        return (-1001, -1001) if cached else self.ends.get((partition.topic, partition.partition), (0, 9_999))
+
+    def list_topics(self, *, timeout: float) -> SimpleNamespace:
+        """Return that the topic is there."""
+        assert timeout > 0
+        return SimpleNamespace(topics={"t": None})
 
     def position(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
         """Return no position."""
@@ -125,19 +162,23 @@ class FakePublisher:
         self._name = name
         self._events = events
 
-    def publish(self, records: Sequence[Record]) -> Result:
+    def publish(self, records: Sequence[Record], timeout_s: float) -> Result:
         """Publish."""
+        assert 0 < timeout_s < 10, "an outage would be over for longer than ten seconds"
         self._events.append(f"{self._name} publish")
         self.published.append([*records])
         return self.results.pop(0)(records) if self.results else Result([], [], None)
 
-    def publish_dead_letters(self, refused: Sequence[Refused]) -> tuple[list[Refused], str | None]:
+    def publish_dead_letters(
+        self, refused: Sequence[Refused], timeout_s: float
+    ) -> tuple[list[Refused], Failure | None]:
         """Publish, or keep all of them while broken."""
+        assert timeout_s > 0
         if not refused:
             return [], None
         self._events.append(f"{self._name} dead letters")
         if self.broken:
-            return [*refused], "UNAVAILABLE: dead letters"
+            return [*refused], unavailable("dead letters")
         self.dead_letters.append([*refused])
         return [], None
 
@@ -145,7 +186,13 @@ class FakePublisher:
 class Bridge:
     """A forwarder over fakes: partitions 0 and 1 assigned, and stopped once `take` found nothing more."""
 
-    def __init__(self, max_records: int = 100) -> None:
+    def __init__(
+        self,
+        max_records: int = 100,
+        *,
+        on_out_of_range: Literal["stop", "resume"] = "stop",
+        incremental: bool = False,
+    ) -> None:
         self.events: list[str] = []
         self.consumer = FakeConsumer(self.events)
         self.publisher = FakePublisher("events", self.events)
@@ -157,13 +204,17 @@ class Bridge:
             cast("Publisher", self.publisher),
             cast("Publisher", self.dead),
             self.status,
+            topics=["t"],
+            start="latest",
+            on_out_of_range=on_out_of_range,
+            incremental=incremental,
             max_records=max_records,
             max_bytes=10**6,
             stopping=lambda: not self.consumer.waiting,
             abandoned=lambda: self.abandoned,
             clock=lambda: self.consumer.now,
         )
-        self.forwarder.subscribe(["t"], "latest")
+        self.forwarder.run()  # nothing waits: it joins the group, and stops
         self.consumer.rebalance_in(P0, P1)
 
     def run(self, *messages: Message) -> None:
@@ -190,7 +241,7 @@ def out_of_range() -> Message:
 
 def down(records: Sequence[Record]) -> Result:
     """Answer that none was taken."""
-    return Result([*records], [], "UNAVAILABLE: down")
+    return Result([*records], [], unavailable("down"))
 
 
 def refuse_all(records: Sequence[Record]) -> Result:
@@ -227,7 +278,13 @@ def test_counts(bridge: Bridge) -> None:
     """What is forwarded is counted with its bytes, dead letters among it."""
     bridge.publisher.results = [lambda r: Result([], [Refused(r[0], "too_large", "big")], None)]
     bridge.run(message(P0, 1, b"12345"), message(P0, 2, b"123"))
-    assert bridge.status.counts() == {"forwarded": 2, "dead_lettered": 1, "bytes": 8}
+    assert bridge.status.counts() == {
+        "forwarded": 2,
+        "dead_lettered": 1,
+        "bytes": 8,
+        "retries": 0,
+        "gap": 0,
+    }
     assert bridge.status.assigned == ["t/0", "t/1"]
 
 
@@ -247,8 +304,8 @@ def test_outage_pauses_polls_and_stores_once(bridge: Bridge) -> None:
 def test_outage_goes_on_where_it_was(bridge: Bridge) -> None:
     """Records that were acknowledged are not sent again; the cycle is stored when the last one is."""
     bridge.publisher.results = [
-        lambda r: Result([*r[1:]], [], "UNAVAILABLE: x"),
-        lambda r: Result([*r[1:]], [], "UNAVAILABLE: x"),
+        lambda r: Result([*r[1:]], [], unavailable("x")),
+        lambda r: Result([*r[1:]], [], unavailable("x")),
     ]
     bridge.run(message(P0, 1), message(P0, 2), message(P0, 3))
     assert [positions(r) for r in bridge.publisher.published] == [
@@ -260,7 +317,7 @@ def test_outage_goes_on_where_it_was(bridge: Bridge) -> None:
 
 
 def test_backoff_has_an_end(bridge: Bridge) -> None:
-    """A long outage is asked after at least every 8 s, and the bridge stays healthy all the while."""
+    """A long outage is asked after at least every 4 s, and the bridge stays healthy all the while."""
     times: list[float] = []
 
     def still_down(records: Sequence[Record]) -> Result:
@@ -271,9 +328,9 @@ def test_backoff_has_an_end(bridge: Bridge) -> None:
     bridge.publisher.results = [still_down] * 40
     bridge.run(message(P0, 1))
     waits = [after - before for before, after in itertools.pairwise(times)]
-    assert times[-1] > 120
-    assert max(waits) <= 8.01
-    assert max(waits) >= 4
+    assert times[-1] > 100
+    assert max(waits) <= 4.01
+    assert max(waits) >= 2
     assert waits[0] < 0.5
 
 
@@ -329,7 +386,7 @@ def test_partitions_assigned_while_holding_arrive_paused(bridge: Bridge) -> None
         paused.append(set(consumer.paused))
 
     consumer.in_poll = [come]
-    bridge.publisher.results = [down, *[lambda _: Result([], [], "UNAVAILABLE: x")] * 3]
+    bridge.publisher.results = [down, *[lambda _: Result([], [], unavailable("x"))] * 3]
     bridge.run(message(P0, 4))
     assert paused == [{P1, P2}]
     assert consumer.polls > 2
@@ -383,7 +440,7 @@ def test_dead_letter_topic_down_stores_nothing_until_it_works(bridge: Bridge) ->
 
     def repair() -> None:
         assert bridge.consumer.stored == []
-        assert bridge.status.dead_lettered == 0
+        assert bridge.status.dead_lettered.total() == 0
         bridge.dead.broken = False
 
     bridge.consumer.in_poll = [lambda: None] * 12
@@ -392,7 +449,7 @@ def test_dead_letter_topic_down_stores_nothing_until_it_works(bridge: Bridge) ->
     assert [positions([r.record for r in d]) for d in bridge.dead.dead_letters] == [[(0, 5)]]
     assert [positions(r) for r in bridge.publisher.published if r] == [[(0, 4), (0, 5), (1, 8)]]
     assert bridge.stored == [("t", 0, 6), ("t", 1, 9)]
-    assert bridge.status.dead_lettered == 1
+    assert bridge.status.dead_lettered.total() == 1
 
 
 def test_record_refused_during_the_hold(bridge: Bridge) -> None:
@@ -400,7 +457,7 @@ def test_record_refused_during_the_hold(bridge: Bridge) -> None:
     bridge.publisher.results = [down, refuse_all]
     bridge.run(message(P0, 4))
     assert bridge.events[-3:] == ["events publish", "dead dead letters", "store"]
-    assert bridge.status.dead_lettered == 1
+    assert bridge.status.dead_lettered.total() == 1
 
 
 def test_refused_record_of_a_revoked_partition_is_dropped(bridge: Bridge) -> None:
@@ -420,7 +477,7 @@ def test_refused_record_of_a_revoked_partition_is_dropped(bridge: Bridge) -> Non
 
 def test_abandoned_while_holding_stores_nothing(bridge: Bridge) -> None:
     """Told to stop at last during an outage, the cycle is given up, unstored, though a part was sent."""
-    bridge.publisher.results = [lambda r: Result([*r[1:]], [], "UNAVAILABLE: x"), *[down] * 50]
+    bridge.publisher.results = [lambda r: Result([*r[1:]], [], unavailable("x")), *[down] * 50]
 
     def abandon() -> None:
         bridge.abandoned = True
@@ -450,19 +507,115 @@ def test_cycle_that_is_acknowledged_late_is_stored(bridge: Bridge) -> None:
 
 
 def test_offset_out_of_range_stops_the_loop(bridge: Bridge) -> None:
-    """A committed offset that is gone stops the loop, naming the place, with nothing stored past it."""
-    with pytest.raises(StoppedByKafkaError, match=r"t/1.* 77 "):
+    """A committed offset that is gone stops the loop, naming the exact gap, with nothing stored past it."""
+    bridge.consumer.ends[P1] = (80, 90)
+    bridge.consumer.group[P1] = 77
+    with pytest.raises(StoppedByKafkaError, match=r"t/1.* 77 .*3 offsets \(77 to 79\) are gone"):
         bridge.run(message(P0, 4), out_of_range())
     assert bridge.stored == []
+    assert bridge.consumer.commits == []
+    assert bridge.status.gaps == {("t", 1): 3}
 
 
 def test_offset_out_of_range_stops_a_hold(bridge: Bridge) -> None:
     """The same while holding, where it comes through the poll that keeps the membership."""
+    bridge.consumer.ends[P1] = (80, 90)
+    bridge.consumer.group[P1] = 77
     bridge.publisher.results = [down] * 50
     bridge.consumer.in_poll = [lambda: None, out_of_range]
     with pytest.raises(StoppedByKafkaError, match=r"t/1.* 77 "):
         bridge.run(message(P0, 4))
     assert bridge.stored == []
+
+
+def test_offset_out_of_range_resumes_at_the_earliest(caplog: pytest.LogCaptureFixture) -> None:
+    """With `resume`, the gap is logged and counted, the group moved to what is there, and joined anew."""
+    bridge = Bridge(on_out_of_range="resume")
+    bridge.consumer.ends[P1] = (80, 90)
+    bridge.consumer.group[P1] = 77
+    bridge.run(out_of_range())
+    assert bridge.consumer.commits == [{P1: 80}]
+    assert bridge.consumer.joins == 3  # two by the tests' two runs, and the new one
+    assert bridge.status.counts()["gap"] == 3
+    (line,) = [r for r in caplog.records if r.getMessage().startswith("gap: ")]
+    assert line.__dict__["fields"]["missing"] == 3
+
+
+def test_truncated_log_resumes_at_the_earliest() -> None:
+    """An offset past the log's end is a topic made anew: all of it is read, nothing counts as gone."""
+    bridge = Bridge(on_out_of_range="resume")
+    bridge.consumer.ends[P0] = (0, 5)
+    bridge.consumer.group[P0] = 500
+    bridge.run(out_of_range())
+    assert bridge.consumer.commits == [{P0: 0}]
+    assert bridge.status.counts()["gap"] == 0
+
+
+def test_outage_is_said_once_and_the_recovery_once(bridge: Bridge, caplog: pytest.LogCaptureFixture) -> None:
+    """However long it lasts, an outage is a line when it begins and one when it ends; /readyz tells too."""
+    unready: list[str | None] = []
+
+    def still_down(records: Sequence[Record]) -> Result:
+        unready.append(bridge.status.unready())
+        return down(records)
+
+    bridge.publisher.results = [down, *[still_down] * 9]
+    with caplog.at_level(logging.INFO):
+        bridge.run(message(P0, 1))
+    said = [r.getMessage() for r in caplog.records if "Pub/Sub" in r.getMessage()]
+    assert said == [
+        "Pub/Sub does not take records, holding: UNAVAILABLE: down",
+        "Pub/Sub takes records again",
+    ]
+    assert set(unready) == {"Pub/Sub does not take records: UNAVAILABLE: down"}
+    assert bridge.status.unready() is None
+    assert bridge.status.retries == 10
+
+
+def test_permanent_error_is_named_and_retried_slowly(
+    bridge: Bridge, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A topic that is missing is said with what to do, and asked after more slowly."""
+    times: list[float] = []
+    missing = Failure(grpc.StatusCode.NOT_FOUND, "Topic not found")
+
+    def not_found(records: Sequence[Record]) -> Result:
+        times.append(bridge.consumer.now)
+        return Result([*records], [], missing)
+
+    bridge.publisher.results = [down, *[not_found] * 12]
+    bridge.run(message(P0, 1))
+    said = [r.getMessage() for r in caplog.records if "NOT_FOUND" in r.getMessage()]
+    assert said == ["Pub/Sub still does not take records: NOT_FOUND: Topic not found (create the topic)"]
+    assert 15 <= max(after - before for before, after in itertools.pairwise(times)) <= 30.01
+
+
+def test_probes_are_few_while_holding(bridge: Bridge) -> None:
+    """While it is degraded the bridge asks with the first records only, and sends the rest when they pass."""
+    bridge = Bridge(max_records=1_000)
+    bridge.publisher.results = [down] * 3
+    bridge.run(*[message(P0, n) for n in range(450)])
+    assert [len(r) for r in bridge.publisher.published] == [450, 100, 100, 100, 350]
+    assert bridge.stored == [("t", 0, 450)]
+
+
+def test_incremental_assignment_while_holding() -> None:
+    """With cooperative rebalances, partitions that arrive in a hold are added, paused, to those there."""
+    bridge = Bridge(incremental=True)
+    consumer = bridge.consumer
+    paused: list[set[At]] = []
+
+    def come() -> None:
+        consumer.rebalance_in(P2, incremental=True)
+        paused.append(set(consumer.paused))
+
+    consumer.in_poll = [come]
+    bridge.publisher.results = [down] * 3
+    bridge.run(message(P0, 4))
+    assert paused == [{P0, P1, P2}]
+    assert consumer.unpaused_polls == [[]] * consumer.polls
+    assert consumer.paused == set()
+    assert bridge.stored == [("t", 0, 5)]
 
 
 def test_transient_error_does_not_end_a_hold(bridge: Bridge) -> None:
@@ -505,7 +658,7 @@ def test_told_to_stop_before_the_first_turn(bridge: Bridge) -> None:
 
 def test_status_line_goes_on_while_holding(bridge: Bridge, caplog: pytest.LogCaptureFixture) -> None:
     """The line a minute is written during an outage too."""
-    bridge.publisher.results = [down] * 40
+    bridge.publisher.results = [down] * 80
     with caplog.at_level(logging.INFO):
         bridge.run(message(P0, 4))
     lines = [r for r in caplog.records if r.getMessage() == "status"]

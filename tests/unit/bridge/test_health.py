@@ -8,6 +8,7 @@ from typing import cast
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
+from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.health import MAX_TURN_S, REPORT_EVERY_S, Status, serve
 from logs import log
@@ -61,7 +62,9 @@ def status(clock: Clock) -> Status:
     """Give a status with something to tell."""
     status = Status(clock)
     status.assigned = ["orders/1"]
-    status.forwarded, status.dead_lettered, status.bytes = 12, 3, 4_567
+    status.forwarded, status.bytes, status.retries = 12, 4_567, 2
+    status.dead_lettered["too_large"] = 3
+    status.gaps["orders", 1] = 40
     return status
 
 
@@ -97,6 +100,8 @@ def test_healthy_while_the_loop_turns(port: int, status: Status, clock: Clock) -
             "forwarded": 12,
             "dead_lettered": 3,
             "bytes": 4_567,
+            "retries": 2,
+            "gap": 40,
         }
         status.turn(CONSUMER)
 
@@ -129,6 +134,8 @@ def test_status_line_once_a_minute(status: Status, clock: Clock, caplog: pytest.
         json.dumps(
             {
                 "bytes": 4_567,
+                "retries": 2,
+                "gap": 40,
                 "dead_lettered": 3,
                 "forwarded": 12,
                 "lag": 3,
@@ -137,3 +144,48 @@ def test_status_line_once_a_minute(status: Status, clock: Clock, caplog: pytest.
             sort_keys=True,
         )
     }
+
+
+def test_ready_while_records_are_forwarded(port: int, status: Status) -> None:
+    """200 with partitions and Pub/Sub; 503 with the reason without one of them."""
+    assert get(port, "/readyz") == (200, "text/plain", b"ready\n")
+    status.degraded = "Pub/Sub does not take records: UNAVAILABLE: down"
+    assert get(port, "/readyz")[::2] == (503, b"Pub/Sub does not take records: UNAVAILABLE: down\n")
+    status.degraded, status.assigned = None, []
+    assert get(port, "/readyz")[::2] == (503, b"no partition is assigned\n")
+
+
+def test_not_ready_when_the_loop_hangs(port: int, clock: Clock) -> None:
+    """503 with the reason when the loop does not turn."""
+    clock.now += MAX_TURN_S
+    assert get(port, "/readyz")[::2] == (503, b"the loop has not turned for 120 s\n")
+
+
+def test_metrics_are_prometheus_text(port: int, status: Status, clock: Clock) -> None:
+    """Every count, the lag, the latency and the time since the last acknowledgement are there."""
+    status.turn(CONSUMER)
+    clock.now += 7
+    status.acknowledged(0.02)
+    clock.now += 5
+    code, content_type, body = get(port, "/metrics")
+    assert code == 200
+    assert content_type.startswith("text/plain")
+    samples = {
+        (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(body.decode())
+        for sample in family.samples
+    }
+    expected = {
+        ("bridge_forwarded_total",): 12,
+        ("bridge_forwarded_bytes_total",): 4_567,
+        ("bridge_dead_letters_total", "too_large"): 3,
+        ("bridge_publish_retries_total",): 2,
+        ("bridge_gap_offsets_total", "1", "orders"): 40,
+        ("bridge_lag_records", "1", "orders"): 3,
+        ("bridge_assigned_partitions",): 1,
+        ("bridge_degraded",): 0,
+        ("bridge_since_acknowledged_publish_seconds",): 5,
+        ("bridge_publish_seconds_count",): 1,
+        ("bridge_publish_seconds_sum",): 0.02,
+    }
+    assert samples.items() >= expected.items()

@@ -9,13 +9,15 @@ from google.pubsub_v1.types import pubsub
 
 import envelope
 from bridge.publish import (
+    AUTO_BUNDLE_FROM,
+    MAX_BUNDLE_BYTES,
     MAX_IN_FLIGHT,
     MAX_REQUEST_BYTES,
     MAX_REQUEST_MESSAGES,
     RPC_TIMEOUT_S,
     Publisher,
     Refused,
-    _ProtobufMessage,
+    Result,
 )
 from envelope import Header, Record
 
@@ -85,13 +87,11 @@ class FakeStub:
         self.waited_s = 0.0
         self._answer = answer
 
-    def future(
-        self, request: _ProtobufMessage, *, timeout: float, metadata: tuple[tuple[str, str], ...]
-    ) -> FakeCall:
+    def future(self, request: bytes, *, timeout: float, metadata: tuple[tuple[str, str], ...]) -> FakeCall:
         """Take a request."""
         self.options.add((timeout, metadata))
-        self.sizes.append(request.ByteSize())
-        taken = pubsub.PublishRequest.wrap(request)
+        self.sizes.append(len(request))
+        taken = pubsub.PublishRequest.deserialize(request)
         self.requests.append(taken)
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
@@ -288,7 +288,7 @@ def test_transient_error_leaves_its_records_unsent(code: grpc.StatusCode) -> Non
     result = publisher(stub).publish(these)
     assert result.unsent == [these[1]]
     assert result.refused == []
-    assert result.error == f"{code.name}: bad"
+    assert str(result.error).startswith(f"{code.name}: bad")
     assert offsets(stub.acknowledged) == [0, 2]
 
 
@@ -306,7 +306,7 @@ def test_transient_error_while_halving_loses_no_half() -> None:
     assert offsets(result.unsent) == list(range(50, 100))
     assert offsets([r.record for r in result.refused]) == [10]
     assert offsets(stub.acknowledged) == [n for n in range(50) if n != 10]
-    assert result.error == "UNAVAILABLE: made up"
+    assert str(result.error) == "UNAVAILABLE: made up"
 
 
 def test_in_flight_is_bounded() -> None:
@@ -326,7 +326,8 @@ def test_topic_that_refuses_everything_makes_no_dead_letters() -> None:
     assert offsets(result.unsent) == list(range(100))
     assert result.refused == []
     assert result.error is not None
-    assert "INVALID_ARGUMENT for all 100" in result.error
+    assert str(result.error).startswith("INVALID_ARGUMENT: for all 100 records: ")
+    assert result.error.permanent
 
 
 def test_abandoned_call_is_cancelled() -> None:
@@ -336,7 +337,7 @@ def test_abandoned_call_is_cancelled() -> None:
     result = publisher(stub, lambda: next(looks)).publish(records(3))
     assert [call.cancelled for call in stub.calls] == [True]
     assert offsets(result.unsent) == [0, 1, 2]
-    assert result.error == "CANCELLED: abandoned"
+    assert str(result.error) == "CANCELLED: abandoned"
 
 
 def test_abandoning_many_calls_takes_no_longer_than_one() -> None:
@@ -421,7 +422,9 @@ def test_dead_letters_not_acknowledged_come_back(code: grpc.StatusCode) -> None:
     """Dead letters that are not acknowledged, for whatever cause, are returned with the error."""
     refused = [Refused(record(n), "too_large", "x") for n in range(4)]
     stub = FakeStub(refuse(2, code=code))
-    assert publisher(stub).publish_dead_letters(refused) == (refused[2:], f"{code.name}: bad")
+    left, error = publisher(stub).publish_dead_letters(refused)
+    assert left == refused[2:]
+    assert str(error).startswith(f"{code.name}: bad")
     assert offsets(stub.acknowledged) == [0, 1]
 
 
@@ -430,8 +433,97 @@ def test_abandoned_dead_letter_comes_back() -> None:
     refused = [Refused(record(n), "too_large", "x") for n in range(4)]
     stub = FakeStub(answers=False)
     looks = iter([False, True])
-    assert publisher(stub, lambda: next(looks)).publish_dead_letters(refused) == (
-        refused,
-        "CANCELLED: abandoned",
-    )
+    left, error = publisher(stub, lambda: next(looks)).publish_dead_letters(refused)
+    assert left == refused
+    assert str(error) == "CANCELLED: abandoned"
     assert [call.cancelled for call in stub.calls] == [True]
+
+
+def keyed(offset: int, key: bytes | None, partition: int = 3) -> Record:
+    """Return a record with a key."""
+    return Record("orders", partition, offset, None, key, (), b"v" * 1_000)
+
+
+def test_one_ordering_key_a_request_and_one_request_a_key() -> None:
+    """With ordering, a request has one key, a key one request at a time, and its records keep their order."""
+    stub = FakeStub()
+    given = [keyed(n, b"a" if n % 3 else b"b") for n in range(9_000)]
+    result = Publisher(stub, TOPIC, "test", lambda: False, ordering="key").publish(given)
+    assert result == Result([], [], None)
+    assert stub.most_in_flight == 2
+    for key in ("orders:a", "orders:b"):
+        requests = [r for r in stub.requests if r.messages[0].ordering_key == key]
+        assert len(requests) > 1
+        assert {m.ordering_key for r in requests for m in r.messages} == {key}
+        sent = [r.offset for request in requests for r in records_of(request)]
+        assert sent == [r.offset for r in given if r.key == key[-1].encode()]
+
+
+def test_ordering_by_partition() -> None:
+    """With ordering by partition the key is topic and partition, whatever the record's key."""
+    stub = FakeStub()
+    given = [keyed(1, b"a", 0), keyed(1, b"a", 1), keyed(2, None, 0)]
+    Publisher(stub, TOPIC, "test", lambda: False, ordering="partition").publish(given)
+    assert [[m.ordering_key for m in r.messages] for r in stub.requests] == [["orders/0"] * 2, ["orders/1"]]
+
+
+def test_later_records_of_a_key_wait_for_a_failed_request() -> None:
+    """A request that fails holds back what follows of its key, in order, and no other key."""
+    stub = FakeStub(refuse(0, code=Status.UNAVAILABLE))
+    given = [keyed(n, b"a") for n in range(3_000)] + [keyed(5_000, b"b")]
+    result = Publisher(stub, TOPIC, "test", lambda: False, ordering="key").publish(given)
+    assert [r.offset for r in result.unsent] == [*range(3_000)]
+    assert offsets(stub.acknowledged) == [5_000]
+
+
+def test_refused_record_of_a_key_lets_the_later_ones_pass_in_order() -> None:
+    """A record that is refused is isolated; those of its key go on in their order around it."""
+    stub = FakeStub(refuse(700))
+    given = [keyed(n, b"a") for n in range(3_000)]
+    result = Publisher(stub, TOPIC, "test", lambda: False, ordering="key").publish(given)
+    assert [r.record.offset for r in result.refused] == [700]
+    assert [r.offset for r in stub.acknowledged] == [n for n in range(3_000) if n != 700]
+
+
+def test_bundles_hold_every_field_in_order() -> None:
+    """With --bundle N, messages hold N records each, the last the rest, and nothing of them changes."""
+    stub = FakeStub()
+    given = [record(n, None if n % 7 == 0 else b"v", (("a", None), ("a", b"\xff"))) for n in range(1_050)]
+    Publisher(stub, TOPIC, "test", lambda: False, bundle=500).publish(given)
+    assert [m.attributes[envelope.BUNDLE] for r in stub.requests for m in r.messages] == ["500", "500", "50"]
+    assert stub.acknowledged == given
+
+
+def test_bundles_are_bounded_by_bytes() -> None:
+    """A bundle over a megabyte is halved until its parts are below; one large record stands alone."""
+    stub = FakeStub()
+    given = [record(n, bytes(5_000_000 if n == 3 else 10_000)) for n in range(400)]
+    Publisher(stub, TOPIC, "test", lambda: False, bundle=400).publish(given)
+    sizes = [len(m.data) for r in stub.requests for m in r.messages]
+    assert sum(size > MAX_BUNDLE_BYTES for size in sizes) == 1
+    assert stub.acknowledged == given
+
+
+def test_automatic_bundles_only_under_load() -> None:
+    """With --bundle auto, a light cycle is sent in plain messages and a heavy one in bundles."""
+    for count, messages in ((AUTO_BUNDLE_FROM - 1, AUTO_BUNDLE_FROM - 1), (AUTO_BUNDLE_FROM, 2)):
+        stub = FakeStub()
+        Publisher(stub, TOPIC, "test", lambda: False, bundle=None).publish(records(count))
+        assert sum(len(r.messages) for r in stub.requests) == messages
+
+
+def test_refused_record_of_a_bundle_is_isolated() -> None:
+    """A bundle that is refused is taken apart until the record at fault stands alone."""
+    stub = FakeStub(refuse(123))
+    result = Publisher(stub, TOPIC, "test", lambda: False, bundle=500).publish(records(1_000))
+    assert [r.record.offset for r in result.refused] == [123]
+    assert offsets(stub.acknowledged) == [n for n in range(1_000) if n != 123]
+
+
+def test_latency_is_observed_of_what_was_acknowledged() -> None:
+    """Each acknowledged request tells how long it took, a refused one nothing."""
+    seconds: list[float] = []
+    stub = FakeStub(refuse(0, code=Status.UNAVAILABLE))
+    Publisher(stub, TOPIC, "test", lambda: False, observe=seconds.append).publish(records(2_500))
+    assert len(seconds) == len(stub.requests) - 1
+    assert min(seconds) >= 0

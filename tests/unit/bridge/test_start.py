@@ -7,7 +7,7 @@ from typing import Literal, cast
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from bridge.start import commit_start_positions
+from bridge.start import commit_start_positions, existing
 
 At = tuple[str, int]
 NONE = -1001
@@ -132,3 +132,18 @@ def test_unanswered_question_raises() -> None:
     with pytest.raises(KafkaException, match="unstable"):
         start(consumer, [("a", 0)], "latest")
     assert consumer.commits == []
+
+
+def test_topic_that_came_after_the_start_is_read_from_its_beginning() -> None:
+    """In a new latest group too, what was written to a topic before the bridge noticed it is forwarded."""
+    consumer = FakeConsumer({**ENDS, ("late", 0): (3, 40)})
+    start(consumer, [("a", 0), ("late", 0)], "latest")
+    assert consumer.commits == [{("a", 0): 50, ("a", 1): 10, ("b", 0): 7, ("late", 0): 3}]
+
+
+def test_existing_topics_are_found_by_name_and_by_pattern() -> None:
+    """Names and patterns give the topics that are there; a pattern is tried as librdkafka does."""
+    consumer = SimpleNamespace(
+        list_topics=lambda *, timeout: SimpleNamespace(topics=dict.fromkeys(["a", "b1", "b2", "c"], timeout))
+    )
+    assert existing(cast("Consumer", consumer), ["a", "^b.*", "missing"]) == {"a", "b1", "b2"}
