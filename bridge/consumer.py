@@ -92,14 +92,13 @@ def _add(messages: Iterable[Message], records: list[Record]) -> int:
             check(error, message)
             continue
         kind, timestamp = message.timestamp()
-        key = message.key()
+        key, value = message.key(), message.value()
         try:
             headers = tuple(message.headers() or ())
         except UnicodeDecodeError as cause:
             headers = _without_headers(message, cause)
-        size += len(message) + (len(key) if key else 0)
-        for name, content in headers:
-            size += len(name) + (len(content) if content else 0)
+        size += (len(value) if value else 0) + (len(key) if key else 0)
+        size += sum([len(name) + len(content) for name, content in headers if content])  # type: ignore[arg-type, misc]
         records.append(
             Record(
                 message.topic(),  # type: ignore[arg-type] # None and str are for producers and deserializers
@@ -108,7 +107,7 @@ def _add(messages: Iterable[Message], records: list[Record]) -> int:
                 None if kind == TIMESTAMP_NOT_AVAILABLE or timestamp == NO_TIMESTAMP else timestamp,
                 key,
                 headers,  # type: ignore[arg-type]
-                message.value(),
+                value,
             )
         )
     return size
