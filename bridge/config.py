@@ -77,11 +77,12 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Config:
     env = given.env or environment.get("ENV") or "dev"
     if not _ENV.fullmatch(env):
         raise ConfigError(f"{'--env' if given.env else 'ENV'} is {env!r}: use up to 63 of a-z, 0-9, - and _")
+    topics = _topics(environment)
     kafka = _kafka(environment)
     protocol, assignor = kafka.get("group.protocol", "classic"), kafka.get("partition.assignment.strategy")
     return Config(
         env=env,
-        topics=_topics(environment),
+        topics=topics,
         start=_one_of(environment, "BRIDGE_START", ("latest", "earliest")),
         on_out_of_range=_one_of(environment, "BRIDGE_ON_OUT_OF_RANGE", ("stop", "resume")),
         ordering=_one_of(environment, "BRIDGE_ORDERING", ("none", "partition", "key")),
