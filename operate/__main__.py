@@ -1,6 +1,7 @@
 """`python -m operate smoke` and `python -m operate cost`: does a deployment work, and what does one cost?"""
 
 import argparse
+import os
 import re
 import sys
 from typing import NoReturn
@@ -26,7 +27,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; 0 when all is well, 1 when an event did not arrive, 2 when that could not be tried."""
     options = _parser().parse_args(arguments)
     if options.command == "cost":
-        print(cost.report(options.events_per_second, options.bytes))
+        try:
+            print(cost.report(options.events_per_second, options.bytes), flush=True)
+        except BrokenPipeError:
+            # `| head` has read enough. Python flushes once more at its end, which must not fail either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     try:
         return smoke.run(options.project, options.dataset, options.topic, options.timeout)

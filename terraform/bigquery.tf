@@ -10,7 +10,7 @@ resource "google_bigquery_dataset" "events" {
     }
   }
 
-  depends_on = [google_project_service.this, google_kms_crypto_key_iam_member.agent]
+  depends_on = [google_project_service.this, time_sleep.kms]
 }
 
 locals {

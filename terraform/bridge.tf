@@ -37,7 +37,7 @@ resource "google_secret_manager_secret" "kafka" {
     prevent_destroy = true
   }
 
-  depends_on = [google_project_service.this, google_kms_crypto_key_iam_member.agent]
+  depends_on = [google_project_service.this, time_sleep.kms]
 }
 
 # A pool cannot be made with a secret that has no version. This one is no secret; with it alone the bridge stops and
@@ -147,10 +147,9 @@ resource "google_cloud_run_v2_worker_pool" "bridge" {
   }
 
   depends_on = [
-    google_kms_crypto_key_iam_member.agent,
     google_project_service.this,
     google_pubsub_topic_iam_member.bridge,
-    google_secret_manager_secret_iam_member.bridge,
     google_secret_manager_secret_version.placeholder,
+    time_sleep.grants,
   ]
 }

@@ -30,7 +30,7 @@ resource "google_artifact_registry_repository" "images" {
     }
   }
 
-  depends_on = [google_project_service.this, google_kms_crypto_key_iam_member.agent]
+  depends_on = [google_project_service.this, time_sleep.kms]
 }
 
 # The placeholder, the sources of `gcloud builds submit`, and the image's bills of material.
@@ -71,7 +71,7 @@ resource "google_storage_bucket" "build" {
     }
   }
 
-  depends_on = [google_project_service.this, google_kms_crypto_key_iam_member.agent]
+  depends_on = [google_project_service.this, time_sleep.kms]
 }
 
 resource "google_storage_bucket_iam_member" "build" {

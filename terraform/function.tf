@@ -19,19 +19,6 @@ resource "google_storage_bucket_object" "placeholder" {
   source = data.archive_file.placeholder.output_path
 }
 
-# The function's first build needs these, and a grant takes up to two minutes to be seen everywhere.
-# https://cloud.google.com/iam/docs/access-change-propagation
-resource "time_sleep" "grants" {
-  create_duration = "120s"
-
-  depends_on = [
-    google_artifact_registry_repository_iam_member.build,
-    google_project_iam_member.build,
-    google_project_iam_member.build_function_source,
-    google_storage_bucket_iam_member.build,
-  ]
-}
-
 resource "google_cloudfunctions2_function" "decoder" {
   name         = "${local.name}-decoder"
   location     = var.region
@@ -81,7 +68,7 @@ resource "google_cloudfunctions2_function" "decoder" {
     ]
   }
 
-  depends_on = [google_kms_crypto_key_iam_member.agent, time_sleep.grants]
+  depends_on = [time_sleep.grants]
 }
 
 # A binding, not a member: whoever else is given the role by hand loses it at the next apply.

@@ -190,7 +190,7 @@ variable "terraform_service_account" {
 }
 
 variable "trigger" {
-  description = "Build on push: `repository` as Cloud Build knows it (projects/P/locations/L/connections/C/repositories/R), `branch` a regular expression; `builder_image`, `runtime_image`: the Dockerfile's images by digest, NAME@sha256:…, empty for its tags. null for no trigger."
+  description = "Build on push: `repository` as Cloud Build knows it (projects/P/locations/L/connections/C/repositories/R), connected in `region`; `branch` a regular expression; `builder_image`, `runtime_image`: the Dockerfile's images by digest, NAME@sha256:…, empty for its tags. null for no trigger."
   type = object({
     repository        = string
     branch            = optional(string, "^main$")

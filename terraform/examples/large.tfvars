@@ -5,8 +5,9 @@ env              = "prod"
 dataset_location = "europe-west1"
 retention_days   = 14
 
+# instances: 0 for the first apply; 2 once the first build has rolled out the bridge and the Kafka properties are there.
 bridge = {
-  instances = 2
+  instances = 0
   memory    = "1Gi"
   network = {
     network    = "kafka"
@@ -20,7 +21,9 @@ function = { min_instances = 2, max_instances = 30, memory = "1Gi" }
 alerts                = { lag_records = 100000, silence_minutes = 15 }
 notification_channels = ["projects/my-project/notificationChannels/1234567890"]
 
-kms_key                   = "projects/my-project/locations/europe-west1/keyRings/data/cryptoKeys/events"
+kms_key = "projects/my-project/locations/europe-west1/keyRings/data/cryptoKeys/events"
+
+# Leave these out of the first apply: the identity and the connected repository must be there before (docs/deploy.md, 3).
 state_bucket              = "my-project-terraform"
 terraform_service_account = "terraform@my-project.iam.gserviceaccount.com"
 

@@ -1,8 +1,11 @@
 """The costs, against numbers reckoned by hand from the prices and sizes of operate/cost.py."""
 
 import itertools
+import os
 import re
 import statistics
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -160,6 +163,24 @@ def test_a_wrong_number_is_one_line_and_status_2(
     assert left.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("python -m operate cost: ")
+
+
+def test_a_reader_that_has_left_is_no_error() -> None:
+    """Regression: `cost | head` ended with a traceback of BrokenPipeError."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "operate", "cost"],
+            cwd=ROOT,
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_the_sizes_are_those_of_sample_events() -> None:
