@@ -275,7 +275,7 @@ def _jars() -> Path:
     if shutil.which("mvn") is None:
         raise StartError(NO_MAVEN)
     JARS.parent.mkdir(exist_ok=True)
-    with _locked(JARS.with_suffix(".lock")):
+    with _locked(JARS.with_name(f"{JARS.name}.lock")):
         if not JARS.exists():
             _fetch()
     return JARS
