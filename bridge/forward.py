@@ -146,7 +146,8 @@ class Forwarder:
                 "BRIDGE_ON_OUT_OF_RANGE to resume, or move the offset with kafka-consumer-groups "
                 "--reset-offsets, and start again"
             )
-        gap.commit_earliest(self._consumer, gaps)
+        if gaps:  # each partition reports its own, also those that were passed together
+            gap.commit_earliest(self._consumer, gaps)
         self._consumer.unsubscribe()
         self._subscribe()
 

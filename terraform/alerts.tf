@@ -4,8 +4,11 @@ locals {
   # Metrics in PromQL: https://cloud.google.com/monitoring/promql/promql-mapping. A policy that names a log-based metric
   # in a filter is refused for up to ten minutes after the metric was made; PromQL with disable_metric_validation is not.
   promql_dead_letters = "logging_googleapis_com:user_${google_logging_metric.dead_letters.name}"
+  promql_degraded     = "logging_googleapis_com:user_${google_logging_metric.bridge_degraded.name}"
+  promql_gap          = "logging_googleapis_com:user_${google_logging_metric.bridge_gap.name}"
   promql_held         = "logging_googleapis_com:user_${google_logging_metric.bridge_held.name}"
   promql_lag          = "logging_googleapis_com:user_${google_logging_metric.bridge_lag.name}"
+  promql_stopped      = "logging_googleapis_com:user_${google_logging_metric.bridge_stopped.name}"
 
   # Each instance says its lag once a minute, so the mean of a minute is the sum over ten minutes by ten.
   lag_now    = "sum(increase(${local.promql_lag}_sum{monitored_resource=\"cloud_run_worker_pool\"}[10m])) / 10"
@@ -94,6 +97,27 @@ resource "google_monitoring_alert_policy" "dead_letters" {
   }
 }
 
+resource "google_monitoring_alert_policy" "gap" {
+  display_name          = "${local.name}: records were gone before they were read"
+  combiner              = "OR"
+  severity              = "WARNING"
+  notification_channels = var.notification_channels
+
+  # The gaps, not their offsets: of a truncated log none is known to be gone.
+  conditions {
+    display_name = "a committed offset was out of range"
+    condition_prometheus_query_language {
+      query                     = "sum(increase(${local.promql_gap}_count{monitored_resource=\"cloud_run_worker_pool\"}[5m])) > 0"
+      evaluation_interval       = "60s"
+      disable_metric_validation = true
+    }
+  }
+
+  documentation {
+    content = "The bridge's log has a line \"gap: \" for each partition with the offsets; bridge.on_out_of_range says whether it stopped there. See docs/operations.md, \"When an alert fires\"."
+  }
+}
+
 resource "google_monitoring_alert_policy" "function_errors" {
   display_name          = "${local.name}: the function answers with errors"
   combiner              = "OR"
@@ -140,14 +164,25 @@ resource "google_monitoring_alert_policy" "bridge_not_running" {
   conditions {
     display_name = "it holds records because Pub/Sub does not take them"
     condition_prometheus_query_language {
-      query                     = "sum(increase(${local.promql_held}{monitored_resource=\"cloud_run_worker_pool\"}[5m])) > 0"
+      query = join(" or ", [for metric in [local.promql_held, local.promql_degraded] :
+        "sum(increase(${metric}{monitored_resource=\"cloud_run_worker_pool\"}[5m])) > 0"
+      ])
+      evaluation_interval       = "60s"
+      disable_metric_validation = true
+    }
+  }
+
+  conditions {
+    display_name = "it stopped because of what Kafka said"
+    condition_prometheus_query_language {
+      query                     = "sum(increase(${local.promql_stopped}{monitored_resource=\"cloud_run_worker_pool\"}[5m])) > 0"
       evaluation_interval       = "60s"
       disable_metric_validation = true
     }
   }
 
   documentation {
-    content = "Kafka keeps the records as long as its retention says. The pool's log has the reason: a wrong setting, brokers, or an offset out of range."
+    content = "Kafka keeps the records as long as its retention says. The pool's log has the reason: a wrong setting, brokers, Pub/Sub, or an offset out of range. See docs/operations.md, \"When an alert fires\"."
   }
 }
 

@@ -14,6 +14,15 @@ resource "google_pubsub_topic_iam_member" "bridge" {
   member = google_service_account.bridge.member
 }
 
+# Brokers of Google's take the identity's own token: https://cloud.google.com/managed-service-for-apache-kafka/docs/authentication-kafka
+resource "google_project_iam_member" "bridge_managed_kafka" {
+  count = var.managed_kafka_project == null ? 0 : 1
+
+  project = var.managed_kafka_project
+  role    = "roles/managedkafka.client"
+  member  = google_service_account.bridge.member
+}
+
 # The properties file of librdkafka: brokers, security, credentials. Its content is not Terraform's, see docs/deploy.md.
 resource "google_secret_manager_secret" "kafka" {
   secret_id = "${local.name}-kafka-properties"
@@ -70,11 +79,14 @@ resource "google_cloud_run_v2_worker_pool" "bridge" {
 
     containers {
       name  = "bridge"
-      image = "us-docker.pkg.dev/cloudrun/container/worker-pool" # until the first build; no instance runs it
+      image = "us-docker.pkg.dev/cloudrun/container/hello" # until the first build; no instance runs it. It answers the probes
       args  = ["--env", var.env]
 
       dynamic "env" {
         for_each = {
+          BRIDGE_BUNDLE            = var.bridge.bundle
+          BRIDGE_ON_OUT_OF_RANGE   = var.bridge.on_out_of_range
+          BRIDGE_ORDERING          = var.bridge.ordering
           BRIDGE_START             = var.bridge.start
           KAFKA_GROUP_ID           = var.bridge.group_id
           KAFKA_PROPERTIES_FILE    = "/etc/kafka/properties/kafka.properties"
@@ -92,16 +104,27 @@ resource "google_cloud_run_v2_worker_pool" "bridge" {
         limits = { cpu = var.bridge.cpu, memory = var.bridge.memory }
       }
 
-      # Says 503 when the loop has not turned for two minutes.
+      # Answers once the settings are read, before the brokers are asked for anything; the liveness probe waits for it.
+      startup_probe {
+        http_get {
+          path = "/healthz"
+          port = 8080
+        }
+        period_seconds    = 5
+        timeout_seconds   = 5
+        failure_threshold = 12
+      }
+
+      # Says 503 when the loop has not turned for two minutes. Not /readyz: where Pub/Sub does not take records, a restart
+      # would only lose the membership of the group.
       liveness_probe {
         http_get {
           path = "/healthz"
           port = 8080
         }
-        initial_delay_seconds = 30
-        period_seconds        = 30
-        timeout_seconds       = 5
-        failure_threshold     = 3
+        period_seconds    = 30
+        timeout_seconds   = 5
+        failure_threshold = 3
       }
 
       volume_mounts {

@@ -2,6 +2,10 @@ resource "google_monitoring_dashboard" "path" {
   dashboard_json = templatefile("${path.module}/dashboard.json.tftpl", {
     title        = "${local.name}: from Kafka to BigQuery"
     lag          = google_logging_metric.bridge_lag.name
+    gap          = google_logging_metric.bridge_gap.name
+    degraded     = google_logging_metric.bridge_degraded.name
+    retries      = google_logging_metric.bridge_retries.name
+    stopped      = google_logging_metric.bridge_stopped.name
     dead_letters = google_logging_metric.dead_letters.name
     topic        = google_pubsub_topic.events.name
     subscription = google_pubsub_subscription.push.name

@@ -28,6 +28,76 @@ resource "google_logging_metric" "bridge_lag" {
   }
 }
 
+# The same line has the reason while the instance holds records.
+resource "google_logging_metric" "bridge_degraded" {
+  name        = "${local.metric_prefix}_bridge_degraded"
+  description = "Instances that hold records because Pub/Sub does not take them, once a minute."
+  filter      = "${local.bridge_logs} AND jsonPayload.message=\"status\" AND jsonPayload.degraded:*"
+
+  metric_descriptor {
+    metric_kind = "DELTA"
+    value_type  = "INT64"
+    unit        = "1"
+  }
+}
+
+# And how often it has asked Pub/Sub again since it started.
+resource "google_logging_metric" "bridge_retries" {
+  name            = "${local.metric_prefix}_bridge_retries"
+  description     = "Attempts after Pub/Sub did not take records, since the instance's start, by instance, once a minute."
+  filter          = "${local.bridge_logs} AND jsonPayload.message=\"status\""
+  value_extractor = "EXTRACT(jsonPayload.retries)"
+
+  metric_descriptor {
+    metric_kind = "DELTA"
+    value_type  = "DISTRIBUTION"
+    unit        = "1"
+  }
+
+  bucket_options {
+    exponential_buckets {
+      num_finite_buckets = 40
+      growth_factor      = 2
+      scale              = 1
+    }
+  }
+}
+
+# The offsets that are gone; none where a log was truncated or a topic made anew, so that the lines count too.
+resource "google_logging_metric" "bridge_gap" {
+  name            = "${local.metric_prefix}_bridge_gap"
+  description     = "Offsets gone before the bridge read them, by gap."
+  filter          = "${local.bridge_logs} AND jsonPayload.message:\"gap: \""
+  value_extractor = "EXTRACT(jsonPayload.missing)"
+
+  metric_descriptor {
+    metric_kind = "DELTA"
+    value_type  = "DISTRIBUTION"
+    unit        = "1"
+  }
+
+  bucket_options {
+    exponential_buckets {
+      num_finite_buckets = 40
+      growth_factor      = 2
+      scale              = 1
+    }
+  }
+}
+
+# A bridge that ends by itself says a last status line and is started again: the lines alone do not tell.
+resource "google_logging_metric" "bridge_stopped" {
+  name        = "${local.metric_prefix}_bridge_stopped"
+  description = "The bridge stopped because of what Kafka said."
+  filter      = "${local.bridge_logs} AND severity=\"CRITICAL\""
+
+  metric_descriptor {
+    metric_kind = "DELTA"
+    value_type  = "INT64"
+    unit        = "1"
+  }
+}
+
 resource "google_logging_metric" "bridge_held" {
   name        = "${local.metric_prefix}_bridge_held"
   description = "The bridge holds records because Pub/Sub does not take them."

@@ -50,6 +50,9 @@ resource "google_pubsub_subscription" "push" {
   topic                      = google_pubsub_topic.events.id
   message_retention_duration = local.retention
 
+  # It cannot be changed: another value is another subscription, without what the old one had left (docs/deploy.md).
+  enable_message_ordering = var.bridge.ordering != "none"
+
   # Longer than the function's own timeout, so that no answer comes too late.
   ack_deadline_seconds = 120
 
@@ -92,6 +95,11 @@ resource "google_pubsub_subscription_iam_member" "agent_dead_letters" {
   subscription = google_pubsub_subscription.push.name
   role         = "roles/pubsub.subscriber"
   member       = local.pubsub_agent
+
+  # The grant goes with the subscription, and the new one has the same name.
+  lifecycle {
+    replace_triggered_by = [google_pubsub_subscription.push.id]
+  }
 }
 
 # The token that each push carries: https://cloud.google.com/pubsub/docs/authenticate-push-subscriptions

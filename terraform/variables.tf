@@ -28,15 +28,22 @@ variable "alerts" {
 variable "bridge" {
   description = <<-EOT
     The worker pool that reads Kafka. `instances`: 0 until the first build has rolled out its code; then 1, or as many as
-    share the partitions. `start`: where a consumer group without any commit starts, `latest` or `earliest`. `network`:
-    the VPC through which the brokers are reached, null for brokers on the internet.
+    share the partitions. `start`: where a consumer group without any commit starts, `latest` or `earliest`.
+    `on_out_of_range`: `stop` where retention passed the committed offset, or `resume` from the earliest record.
+    `ordering`: `partition` or `key` for order within one, or `none`; to or from `none` makes the push subscription anew,
+    so set it before the first apply, or drain first (docs/deploy.md). `bundle`: the most records in a Pub/Sub message, 1
+    to 10000, or `auto` for bundles under heavy traffic only. `network`: the VPC through which the brokers are reached,
+    null for brokers on the internet.
   EOT
   type = object({
-    cpu       = optional(string, "1")
-    group_id  = optional(string, "kafka-to-bigquery")
-    instances = optional(number, 0)
-    memory    = optional(string, "512Mi")
-    start     = optional(string, "latest")
+    bundle          = optional(string, "1")
+    cpu             = optional(string, "1")
+    group_id        = optional(string, "kafka-to-bigquery")
+    instances       = optional(number, 0)
+    memory          = optional(string, "512Mi")
+    on_out_of_range = optional(string, "stop")
+    ordering        = optional(string, "none")
+    start           = optional(string, "latest")
     network = optional(object({
       network    = string
       subnetwork = string
@@ -50,6 +57,21 @@ variable "bridge" {
   validation {
     condition     = contains(["latest", "earliest"], var.bridge.start)
     error_message = "bridge.start must be latest or earliest."
+  }
+
+  validation {
+    condition     = contains(["stop", "resume"], var.bridge.on_out_of_range)
+    error_message = "bridge.on_out_of_range must be stop or resume."
+  }
+
+  validation {
+    condition     = contains(["none", "partition", "key"], var.bridge.ordering)
+    error_message = "bridge.ordering must be none, partition or key."
+  }
+
+  validation {
+    condition     = can(regex("^(auto|[1-9][0-9]{0,3}|10000)$", var.bridge.bundle))
+    error_message = "bridge.bundle must be a whole number from 1 to 10000, or auto."
   }
 
   validation {
@@ -114,6 +136,17 @@ variable "kms_key" {
   validation {
     condition     = var.kms_key == null ? true : can(regex("^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$", var.kms_key))
     error_message = "kms_key must be projects/PROJECT/locations/LOCATION/keyRings/RING/cryptoKeys/KEY."
+  }
+}
+
+variable "managed_kafka_project" {
+  description = "Project of the Managed Service for Apache Kafka cluster that the bridge reads: its identity may then connect to the clusters there. null for other brokers."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.managed_kafka_project == null ? true : can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.managed_kafka_project))
+    error_message = "managed_kafka_project must be a project id (not its number or display name), or null."
   }
 }
 

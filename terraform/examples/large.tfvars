@@ -6,7 +6,9 @@ dataset_location = "europe-west1"
 retention_days   = 14
 
 # instances: 0 for the first apply; 2 once the first build has rolled out the bridge and the Kafka properties are there.
+# bundle: a message is paid for, however many records it has.
 bridge = {
+  bundle    = "100"
   instances = 0
   memory    = "1Gi"
   network = {
@@ -14,6 +16,9 @@ bridge = {
     subnetwork = "kafka-europe-west1"
   }
 }
+
+# The brokers are those of Google's Managed Service for Apache Kafka in this project.
+managed_kafka_project = "my-project"
 
 # Each instance inserts some two thousand events a second.
 function = { min_instances = 2, max_instances = 30, memory = "1Gi" }

@@ -107,6 +107,65 @@ run "the_bridge_starts_from_no_instances" {
   }
 }
 
+run "order_is_off_on_both_sides" {
+  command = plan
+
+  assert {
+    condition     = !google_pubsub_subscription.push.enable_message_ordering && { for e in google_cloud_run_v2_worker_pool.bridge.template[0].containers[0].env : e.name => e.value }["BRIDGE_ORDERING"] == "none"
+    error_message = "The subscription orders what has no key, at the price of throughput."
+  }
+}
+
+# Regression: keys without an ordering subscription, or the reverse, are no order.
+run "order_is_on_on_both_sides" {
+  command = plan
+  variables { bridge = { ordering = "key" } }
+
+  assert {
+    condition     = google_pubsub_subscription.push.enable_message_ordering && { for e in google_cloud_run_v2_worker_pool.bridge.template[0].containers[0].env : e.name => e.value }["BRIDGE_ORDERING"] == "key"
+    error_message = "Keys and subscription do not agree."
+  }
+}
+
+run "only_managed_kafka_needs_a_grant" {
+  command = plan
+
+  assert {
+    condition     = length(google_project_iam_member.bridge_managed_kafka) == 0
+    error_message = "The bridge may connect to clusters that it does not read."
+  }
+}
+
+run "an_unknown_ordering_is_refused" {
+  command = plan
+  variables { bridge = { ordering = "topic" } }
+  expect_failures = [var.bridge]
+}
+
+run "an_unknown_answer_to_a_gap_is_refused" {
+  command = plan
+  variables { bridge = { on_out_of_range = "skip" } }
+  expect_failures = [var.bridge]
+}
+
+run "a_bundle_has_an_end" {
+  command = plan
+  variables { bridge = { bundle = 10001 } }
+  expect_failures = [var.bridge]
+}
+
+run "a_bundle_of_none_is_refused" {
+  command = plan
+  variables { bridge = { bundle = 0 } }
+  expect_failures = [var.bridge]
+}
+
+run "a_clusters_project_is_an_id" {
+  command = plan
+  variables { managed_kafka_project = "123456789012" }
+  expect_failures = [var.managed_kafka_project]
+}
+
 run "a_wrong_env_is_one_clear_message" {
   command = plan
   variables { env = "Production_Environment" }

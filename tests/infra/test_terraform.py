@@ -72,6 +72,25 @@ def test_a_second_apply_changes_nothing(applied: Terraform) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("ordering", ["partition", "key"])
+def test_ordering_makes_the_subscription_anew_with_its_grant(applied: Terraform, ordering: str) -> None:
+    """To turn ordering on replaces the push subscription, and what Pub/Sub may do with the old one is granted again."""
+    plan = applied.must("plan", "-input=false", LARGE, f'-var=bridge={{ordering="{ordering}"}}')
+    assert re.findall(r"# (\S+) (?:must be|will be) replaced", plan) == [
+        "google_pubsub_subscription.push",
+        "google_pubsub_subscription_iam_member.agent_dead_letters",
+    ]
+    assert re.search(r"enable_message_ordering +\S+ false -> true # forces replacement", plan)
+
+
+def test_other_settings_of_the_bridge_replace_nothing(applied: Terraform) -> None:
+    """Bundles and the like change the pool alone."""
+    bridge = '{bundle="auto", on_out_of_range="resume", instances=1}'
+    plan = applied.must("plan", "-input=false", LARGE, f"-var=bridge={bridge}")
+    assert "0 to add" in plan
+    assert "0 to destroy" in plan
+
+
 def test_a_removed_stream_stops_the_plan(tf: Terraform) -> None:
     """A stream that leaves streams.yaml stops the plan by name, before its table is deleted."""
     tf.must("apply", "-input=false", "-auto-approve", "-var-file=examples/small.tfvars")

@@ -87,6 +87,10 @@ AGENTS: dict[str, Value] = {
 }
 
 
+# What no update can change, where a test looks at the replacement: the schema does not tell.
+IMMUTABLE = {"google_pubsub_subscription": ("enable_message_ordering",)}
+
+
 class Provider(rpc.ProviderServicer):  # type: ignore[misc] # generated, without types
     """Answers Terraform with the schemas of one provider; the methods are the protocol's."""
 
@@ -131,10 +135,20 @@ class Provider(rpc.ProviderServicer):  # type: ignore[misc] # generated, without
     def PlanResourceChange(
         self, request: pb.PlanResourceChange.Request, _: grpc.ServicerContext
     ) -> pb.PlanResourceChange.Response:
-        planned = decode(request.proposed_new_state)
+        before, planned = decode(request.prior_state), decode(request.proposed_new_state)
+        changed: list[str] = []
         if planned is not None:
             planned = fill(self._schemas["resources"][request.type_name], planned, lambda *_: UNKNOWN)
-        return pb.PlanResourceChange.Response(planned_state=encode(planned), legacy_type_system=True)
+            if before is not None:
+                immutable = IMMUTABLE.get(request.type_name, ())
+                changed = [name for name in immutable if before[name] != planned[name]]
+        return pb.PlanResourceChange.Response(
+            planned_state=encode(planned),
+            requires_replace=[
+                pb.AttributePath(steps=[pb.AttributePath.Step(attribute_name=name)]) for name in changed
+            ],
+            legacy_type_system=True,
+        )
 
     def ApplyResourceChange(
         self, request: pb.ApplyResourceChange.Request, _: grpc.ServicerContext

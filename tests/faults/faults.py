@@ -1,0 +1,358 @@
+"""The faults. Each gets an arena and how often it is to happen, and returns with the faults off.
+
+How long something waits is itself part of a fault here, and random where it says so; what follows from it is
+awaited.
+"""
+
+import signal
+import time
+from collections.abc import Callable, Mapping
+from itertools import cycle
+
+import msgspec
+from confluent_kafka import KafkaError, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from local.kafka import MockCluster
+from local.processes import Process
+from local.real_kafka import RealCluster
+from local.standin.faults import Fault
+from tests.faults.arena import PARTITIONS, Arena, lines, memory_mb, says
+from tests.faults.mock_errors import OFFSET_COMMIT, answer_with
+from tests.integration.waiting import eventually
+
+# Longer than the time between two commits: what is stored by then is committed.
+PAST_A_COMMIT_S = 2.5
+# https://cloud.google.com/pubsub/docs/reference/error-codes, and what gRPC itself makes of lost connections
+RETRYABLE = (
+    "ABORTED",
+    "CANCELLED",
+    "DEADLINE_EXCEEDED",
+    "INTERNAL",
+    "RESOURCE_EXHAUSTED",
+    "UNAVAILABLE",
+    "UNKNOWN",
+)
+COMMIT_ERRORS = (
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError.REBALANCE_IN_PROGRESS,
+    KafkaError.ILLEGAL_GENERATION,
+    KafkaError.UNKNOWN_MEMBER_ID,
+)
+POISON = b"poison: "
+GROWTH_MB = 40.0
+
+
+def kill(arena: Arena, times: int) -> None:
+    """SIGKILL at a random moment; every fifth while Pub/Sub hangs and a commit has passed."""
+    bridge = arena.start()
+    with arena.load():
+        arena.await_recovery()
+        arena.recoveries.clear()  # the first start
+        for number in range(times):
+            if number % 5 == 0:
+                arena.break_pubsub(Fault("hang"))
+                time.sleep(PAST_A_COMMIT_S)
+            else:
+                time.sleep(arena.random.uniform(0, 1))
+            arena.kill(bridge)
+            arena.injected += 1
+            arena.mend_pubsub()
+            bridge = arena.start()
+            arena.await_recovery()
+
+
+def terminate(arena: Arena, times: int) -> None:
+    """SIGTERM under load, and a new bridge."""
+    bridge = arena.start()
+    with arena.load(2_000):
+        arena.await_recovery()
+        arena.recoveries.clear()
+        for _ in range(times):
+            time.sleep(arena.random.uniform(0, 1))
+            arena.terminate(bridge)
+            arena.injected += 1
+            bridge = arena.start()
+            arena.await_recovery()
+
+
+def members(arena: Arena, times: int) -> None:
+    """Bridges join the group and leave it, one to three of them at a time."""
+    running = [arena.start()]
+    with arena.load():
+        arena.await_recovery()
+        arena.recoveries.clear()
+        for _ in range(times):
+            joins = len(running) == 1 or (len(running) < 3 and arena.random.random() < 0.5)
+            if joins:
+                joined = arena.start()
+                running.append(joined)
+                _await_member(joined)
+            else:
+                arena.terminate(running.pop(arena.random.randrange(len(running))))
+            arena.injected += 1
+            arena.await_recovery()
+
+
+def _await_member(bridge: Process) -> None:
+    eventually(lambda: says(bridge, "assigned partitions"), 60)
+
+
+def freeze(arena: Arena, times: int) -> None:
+    """SIGSTOP past the session and max.poll.interval, a cycle in flight; alone and beside another."""
+    bridge, other = arena.start(), None
+    with arena.load():
+        arena.await_recovery()
+        arena.recoveries.clear()
+        for number in range(times):
+            if number % 2:
+                other = arena.start()
+                _await_member(other)
+                arena.await_recovery()
+                arena.recoveries.pop()
+            arena.break_pubsub(Fault("hang"))
+            time.sleep(1)  # the cycle's requests are out
+            bridge.send(signal.SIGSTOP)
+            arena.injected += 1
+            arena.mend_pubsub()
+            time.sleep(8)  # both are 6 s here
+            bridge.send(signal.SIGCONT)
+            arena.await_recovery()
+            if other is not None:
+                arena.terminate(other)
+                other = None
+                arena.await_recovery()
+                arena.recoveries.pop()
+
+
+def brokers(arena: Arena, times: int) -> None:
+    """A broker of three is killed and started again, or stopped and continued, each in turn."""
+    kafka = arena.kafka
+    assert isinstance(kafka, RealCluster)
+    arena.start()
+    with arena.load():
+        arena.await_recovery()
+        arena.recoveries.clear()
+        for number in range(times):
+            index = number % len(kafka.brokers)
+            broker = kafka.brokers[index]
+            paused = number % 2 == 1
+            broker.send(signal.SIGSTOP if paused else signal.SIGKILL)
+            arena.injected += 1
+            time.sleep(arena.random.uniform(2, 8))
+            if paused:
+                broker.send(signal.SIGCONT)
+            else:
+                kafka.restart(index)
+            arena.await_recovery()
+
+
+def commit_errors(arena: Arena, times: int) -> None:
+    """Commits are answered with errors, and the bridge is killed while they are."""
+    kafka = arena.kafka
+    assert isinstance(kafka, MockCluster)
+    bridge = arena.start()
+    errors = cycle(COMMIT_ERRORS)
+    with arena.load(500):
+        arena.await_recovery()
+        arena.recoveries.clear()
+        for number in range(times):
+            error = next(errors)
+            answer_with(kafka.producer, OFFSET_COMMIT, [error] * 3)
+            arena.injected += 1
+            time.sleep(PAST_A_COMMIT_S)
+            if number % 3 == 2:
+                arena.kill(bridge)
+                bridge = arena.start()
+            arena.await_recovery()
+
+
+def retention(arena: Arena, times: int) -> None:
+    """The log begins after the committed offset; the bridge must report exactly what is gone."""
+    admin = AdminClient({"bootstrap.servers": arena.kafka.bootstrap_servers, "log_level": 0})
+    bridge = arena.start(BRIDGE_ON_OUT_OF_RANGE="resume")
+    arena.produce(400)
+    arena.flush()
+    eventually(lambda: arena.ledger.missing() == 0, 60)
+    for number in range(times):
+        arena.terminate(bridge)
+        committed = arena.committed()
+        arena.produce(800)
+        arena.flush()
+        gone = {n: committed[n] + 50 + n for n in range(PARTITIONS) if n != number % PARTITIONS}
+        wanted = [TopicPartition(arena.topic, n, offset) for n, offset in gone.items()]
+        for future in admin.delete_records(wanted).values():
+            future.result(30)
+        arena.injected += 1
+        began = time.monotonic()
+        bridge = arena.start(BRIDGE_ON_OUT_OF_RANGE="resume")
+        found = _await_gaps(bridge, set(gone))
+        for partition, offset in gone.items():
+            reported = range(*found[partition])
+            assert reported == range(committed[partition], offset), f"{partition}: reported {reported}"
+            arena.ledger.excuse(arena.topic, partition, reported)
+        eventually(lambda: arena.ledger.missing() == 0, 60)
+        arena.recoveries.append(time.monotonic() - began)
+
+
+def _await_gaps(bridge: Process, partitions: set[int]) -> dict[int, tuple[int, int]]:
+    def gaps() -> dict[int, tuple[int, int]]:
+        return {
+            int(str(line["kafka_partition"])): (int(str(line["committed"])), int(str(line["log_start"])))
+            for line in lines(bridge)
+            if str(line["message"]).startswith("gap: ")
+        }
+
+    eventually(lambda: partitions <= gaps().keys(), 60)
+    return gaps()
+
+
+def aborted(arena: Arena, times: int) -> None:
+    """So many records in transactions of 100 at most, three of ten aborted."""
+    arena.start()
+    producer = Producer(
+        {
+            "bootstrap.servers": arena.kafka.bootstrap_servers,
+            "transactional.id": arena.name,
+            "log_level": 0,
+        }
+    )
+    producer.init_transactions(60)
+    for number in range(max(10, times // 100)):
+        abort = number % 10 in (1, 4, 8)
+        producer.begin_transaction()
+        arena.produce(times // max(10, times // 100), producer=producer, expected=not abort)
+        producer.flush(60)
+        if abort:
+            producer.abort_transaction(60)
+            arena.injected += times // max(10, times // 100)
+        else:
+            producer.commit_transaction(60)
+
+
+def answers(kind: str, share: float) -> Callable[[Arena, int], None]:
+    """Return the fault of Pub/Sub that hits a share of the requests; errors come with each code in turn."""
+
+    def pubsub_fails(arena: Arena, times: int) -> None:
+        arena.start()
+        codes = cycle(RETRYABLE)
+        with arena.load():
+            arena.await_recovery()
+            arena.recoveries.clear()
+            for number in range(times):
+                code = next(codes)
+                if kind == "hang":
+                    fault = Fault("hang", share=share, seed=number)
+                elif kind == "lose_answer":
+                    fault = Fault("lose_answer", share=share, seed=number)
+                else:
+                    fault = Fault("error", code=code, share=share, seed=number)
+                arena.break_pubsub(fault)
+                time.sleep(arena.random.uniform(2, 5))
+                arena.injected += arena.mend_pubsub()
+                arena.await_recovery()
+
+    return pubsub_fails
+
+
+def resets(arena: Arena, times: int) -> None:
+    """Connections to Pub/Sub are reset at random moments, and every third time refused for a while."""
+    assert arena.proxy is not None
+    arena.start()
+    with arena.load():
+        arena.await_recovery()
+        arena.recoveries.clear()
+        for number in range(times):
+            if number % 3 == 0:
+                arena.proxy.refuse()
+            arena.proxy.reset()
+            arena.injected += 1
+            time.sleep(arena.random.uniform(0, 2))
+            arena.proxy.restore()
+            arena.await_recovery()
+
+
+def outage(arena: Arena, seconds: int) -> None:
+    """Pub/Sub is not there: refused, then silent, then answering errors. The bridge stays a member."""
+    proxy = arena.proxy
+    assert proxy is not None
+    bridge = arena.start()
+    with arena.load(200):
+        arena.await_recovery()
+        arena.recoveries.clear()
+        proxy.refuse()
+        proxy.reset()
+        arena.injected += 1
+        eventually(lambda: says(bridge, "holding"), 60)
+        time.sleep(seconds / 3)
+        early = memory_mb(bridge.pid)
+        proxy.blackhole()
+        time.sleep(seconds / 3)
+        arena.break_pubsub(Fault("error"))
+        proxy.restore()
+        time.sleep(seconds / 3)
+        arena.mend_pubsub()
+        arena.await_recovery(caught_up=False)
+        grown = memory_mb(bridge.pid) - early
+    assert bridge.exit_code() is None
+    assert says(bridge, "holding") == 1, "it says once that it is degraded"
+    assert says(bridge, "Pub/Sub takes records again") == 1, "it says once that it recovered"
+    assert not says(bridge, "revoked"), "it keeps its membership"
+    assert not says(bridge, "lost"), "it keeps its membership"
+    assert grown < GROWTH_MB, f"it grew by {grown:.0f} MB"
+
+
+def poison(arena: Arena, times: int) -> None:
+    """So many records that Pub/Sub refuses, each among a hundred good ones."""
+    arena.break_pubsub(Fault("refuse", marker=POISON))
+    for _ in range(times):
+        arena.produce(arena.random.randint(50, 150))
+        arena.produce(1, marker=POISON)
+        arena.injected += 1
+    arena.flush()
+    bridge = arena.start()
+    eventually(lambda: arena.ledger.missing() == 0, 120)
+    assert says(bridge, "dead letter: refused_by_pubsub") == times
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """A fault, how often it happens in `make faults` and in the tests, and what it needs."""
+
+    fault: Callable[[Arena, int], None]
+    times: int
+    short: int
+    on: str = "one broker"
+    properties: Mapping[str, str] = {}
+    proxied: bool = False
+    no_duplicates: bool = False
+
+
+COOPERATIVE = {"partition.assignment.strategy": "cooperative-sticky"}
+# The broker says how long a member's session is, and the client must not.
+KIP_848 = {"group.protocol": "consumer", "session.timeout.ms": "", "heartbeat.interval.ms": ""}
+PATIENT = {"session.timeout.ms": "6000", "max.poll.interval.ms": "6000"}
+
+PLANS: dict[str, Plan] = {
+    "outage-in-seconds": Plan(outage, 600, 15, proxied=True),
+    "kill-9": Plan(kill, 50, 2),
+    "sigterm": Plan(terminate, 20, 2, no_duplicates=True),
+    "members-eager": Plan(members, 18, 2),
+    "members-cooperative": Plan(members, 16, 2, properties=COOPERATIVE),
+    "members-kip-848": Plan(members, 16, 2, properties=KIP_848),
+    "sigstop-past-max-poll": Plan(freeze, 5, 1, properties=PATIENT),
+    "broker-killed-or-paused": Plan(brokers, 10, 2, on="three brokers"),
+    "commit-errors": Plan(commit_errors, 14, 3, on="mock cluster"),
+    "retention-past-commit": Plan(retention, 5, 1),
+    "aborted-transactions": Plan(aborted, 10_000, 1_000, no_duplicates=True),
+    "pubsub-errors-10%": Plan(answers("error", 0.1), 14, 1),
+    "pubsub-errors-100%": Plan(answers("error", 1.0), 7, 1),
+    "pubsub-hangs-10%": Plan(answers("hang", 0.1), 3, 1),
+    "pubsub-hangs-100%": Plan(answers("hang", 1.0), 3, 1),
+    "pubsub-loses-answers-10%": Plan(answers("lose_answer", 0.1), 5, 1),
+    "pubsub-loses-answers-100%": Plan(answers("lose_answer", 1.0), 3, 1),
+    "pubsub-resets": Plan(resets, 20, 3, proxied=True),
+    "poison": Plan(poison, 100, 10),
+}
