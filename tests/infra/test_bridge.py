@@ -24,7 +24,7 @@ def container(resources: list[Resource]) -> Resource:
 
 
 def config(resources: list[Resource], folder: Path, **changed: str) -> Config:
-    """Return what the bridge reads from the pool's settings, some of them changed, and a file of properties."""
+    """Return what the bridge reads from the pool's settings, some changed, and a file of properties."""
     variables = cast("list[dict[str, str]]", container(resources)["env"])
     environment = {each["name"]: each["value"] for each in variables}
     properties = folder / Path(environment["KAFKA_PROPERTIES_FILE"]).name
@@ -99,7 +99,7 @@ def answer(port: int, path: str) -> int:
 def test_an_outage_of_pubsub_restarts_nothing(
     probe: str, resources: list[Resource], tmp_path: Path, outage: int
 ) -> None:
-    """A probe passes while Pub/Sub takes nothing and no partition is there yet, and asks where the bridge listens."""
+    """A probe asks where the bridge listens, and passes with Pub/Sub out and no partition there yet."""
     (settings,) = cast("list[Resource]", container(resources)[probe])
     (get,) = cast("list[Resource]", settings["http_get"])
     assert answer(outage, "/readyz") == 503

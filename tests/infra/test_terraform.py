@@ -74,7 +74,7 @@ def test_a_second_apply_changes_nothing(applied: Terraform) -> None:
 
 @pytest.mark.parametrize("ordering", ["partition", "key"])
 def test_ordering_makes_the_subscription_anew_with_its_grant(applied: Terraform, ordering: str) -> None:
-    """To turn ordering on replaces the push subscription, and what Pub/Sub may do with the old one is granted again."""
+    """To turn ordering on replaces the push subscription, and Pub/Sub's grant on the old one with it."""
     plan = applied.must("plan", "-input=false", LARGE, f'-var=bridge={{ordering="{ordering}"}}')
     assert re.findall(r"# (\S+) (?:must be|will be) replaced", plan) == [
         "google_pubsub_subscription.push",

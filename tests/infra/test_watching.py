@@ -4,19 +4,27 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Iterator
-from pathlib import Path
 from typing import cast
 
 import pytest
-from confluent_kafka import Consumer
 from google.cloud import monitoring_dashboard_v1
 from google.protobuf.json_format import ParseDict
 
+import bridge.__main__
 import logs
 import main
-from bridge import forward
-from bridge.health import Status
-from tests.infra.conftest import Resource
+from bridge.config import load
+from tests.infra.conftest import REPOSITORY, Resource
+from tests.unit.bridge.test_forward import (
+    P0,
+    P1,
+    Bridge,
+    FakeConsumer,
+    down,
+    message,
+    out_of_range,
+    refuse_all,
+)
 
 # Those of the platform that are used, with the resource and the labels that they have:
 # https://cloud.google.com/monitoring/api/metrics_gcp
@@ -167,8 +175,8 @@ def test_queries_name_metrics_that_exist(resources: list[Resource]) -> None:
     asked_for = [
         each for query in queries for each in re.findall(r"(\w+_googleapis_com:\w+)\{([^}]*)\}", str(query))
     ]
-    assert len(queries) == 6
-    assert len(asked_for) >= 8
+    assert len(queries) == 10
+    assert len(asked_for) == 14
     for name, matchers in asked_for:
         metric = name if name in known else re.sub(r"_(count|sum)$", "", name)
         kind, labels, type_ = known[metric]
@@ -189,41 +197,125 @@ def test_the_dashboard_is_one(resources: list[Resource]) -> None:
     assert titles[:4] == ["1 Kafka and the bridge", "2 Pub/Sub", "3 The function", "4 BigQuery"]
 
 
-class _Consumer:
-    def assignment(self) -> list[object]:
-        return []
-
-    def position(self, _: list[object]) -> list[object]:
-        return []
-
-
 class _Writer:
     async def write(self, *_: object) -> None:
         return None
 
 
-def test_log_metrics_read_fields_that_are_logged(
-    resources: list[Resource], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """What the metrics ask of the logs is in the lines that bridge and function write."""
+class _Consumer(FakeConsumer):
+    def close(self) -> None:
+        """Leave the group."""
+
+
+def run_into_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the bridge's program until a partition's offset is out of range; it stops there."""
+    consumer = _Consumer([])
+    consumer.assigned, consumer.group, consumer.ends = [P1], {P1: 77}, {P1: (80, 90)}
+    consumer.waiting = [out_of_range()]
+    monkeypatch.setattr(bridge.__main__, "_open_consumer", lambda _: consumer)
+    monkeypatch.setattr(bridge.__main__, "exit_after", lambda _: None)
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", "127.0.0.1:1")
+    settings = {
+        "KAFKA_BOOTSTRAP_SERVERS": "broker",
+        "KAFKA_GROUP_ID": "group",
+        "KAFKA_TOPICS": "t",
+        "PORT": "0",
+        "PUBSUB_DEAD_LETTER_TOPIC": "projects/my-project/topics/dead",
+        "PUBSUB_TOPIC": "projects/my-project/topics/events",
+    }
+    assert bridge.__main__.run(load([], settings), bridge.__main__.Stop()) == 1
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[list[Resource]]:
+    """Return the lines of an outage, dead letters of both, and a gap: each as the programs write it."""
     logs.log.handlers.clear()
     logs.set_up()
-    Status(lambda: 0.0).report(cast("Consumer", _Consumer()))
+    forwarding = Bridge()
+    forwarding.publisher.results = [down] * 80
+    forwarding.run(message(P0, 4))
+    forwarding.publisher.results = [refuse_all]
+    forwarding.run(message(P0, 5))
     monkeypatch.setattr(main, "writer", _Writer())
     asyncio.run(cast("Awaitable[None]", main.keep("application/json", b"no push")))  # type: ignore[arg-type]
+    run_into_a_gap(monkeypatch)
+    yield [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     logs.log.handlers.clear()
     logs.set_up()
-    status, dead_letter = (json.loads(line) for line in capsys.readouterr().out.splitlines())
-    metrics = {str(m["name"]): m for m in values(resources, "google_logging_metric")}
-    lag = metrics["kafka_bq_prod_bridge_lag"]
-    assert f'jsonPayload.message="{status["message"]}"' in str(lag["filter"])
-    assert lag["value_extractor"] == "EXTRACT(jsonPayload.lag)"
-    assert status["lag"] == 0
-    dead = metrics["kafka_bq_prod_dead_letters"]
-    (words,) = re.findall(r'jsonPayload\.message:"([^"]+)"', str(dead["filter"]))
-    assert dead_letter["message"].startswith(words)
-    assert dead["label_extractors"] == {"reason": "EXTRACT(jsonPayload.reason)"}
-    assert dead_letter["reason"] == "malformed_envelope"
-    held = str(metrics["kafka_bq_prod_bridge_held"]["filter"])
-    (words,) = re.findall(r'jsonPayload\.message:"([^"]+)"', held)
-    assert f'"{words}: %s"' in Path(forward.__file__).read_text()
+
+
+def matches(condition: str, line: Resource) -> bool:
+    """Return whether a filter's words about the line itself, which are all of its ANDs, are true of it."""
+    clauses = re.findall(
+        r'(?:jsonPayload\.)?\b(\w+)(=|:)(\*|"[^"]*")', re.sub(r"resource\.\S+", "", condition)
+    )
+    assert clauses
+    for field, operator, value in clauses:
+        text = str(line.get(field, ""))
+        if not {
+            "=": text == value.strip('"'),
+            ":": field in line and (value == "*" or value.strip('"').lower() in text.lower()),
+        }[operator]:
+            return False
+    return True
+
+
+def test_log_metrics_read_lines_that_are_logged(resources: list[Resource], lines: list[Resource]) -> None:
+    """Of what bridge and function write, each metric counts its own lines, and they have its fields."""
+    status = [line for line in lines if line["message"] == "status"]
+    held = [line for line in status if "degraded" in line]
+    assert len(status) > len(held) > 2
+    found = {}
+    for metric in values(resources, "google_logging_metric"):
+        name = str(metric["name"]).removeprefix("kafka_bq_prod_")
+        found[name] = [line for line in lines if matches(str(metric["filter"]), line)]
+        extractors = [metric["value_extractor"], *cast("Resource", metric["label_extractors"] or {}).values()]
+        for field in re.findall(r"EXTRACT\(jsonPayload\.(\w+)\)", str(extractors)):
+            assert all(field in line for line in found[name]), (name, field)
+        if metric["value_extractor"]:
+            assert own_types(resources)[str(metric["name"])] == "DELTA DISTRIBUTION"
+    assert found["bridge_lag"] == found["bridge_retries"] == status
+    assert found["bridge_degraded"] == held
+    assert [line["retries"] for line in held] == sorted(cast("int", line["retries"]) for line in held)
+    (began,) = found["bridge_held"]
+    assert began["severity"] == "ERROR"
+    assert [line["reason"] for line in found["dead_letters"]] == ["too_large", "malformed_envelope"]
+    (gap,) = found["bridge_gap"]
+    assert gap["missing"] == 3
+    (stopped,) = found["bridge_stopped"]
+    assert str(stopped["message"]).startswith("stopped: t/1: the committed offset 77 is out of range")
+    assert len(found) == 7
+
+
+def test_each_log_metric_is_on_the_dashboard_or_in_an_alert(resources: list[Resource]) -> None:
+    """No metric is made for nobody; what the bridge says of itself is on the dashboard."""
+    shown = json.dumps(dashboard(resources))
+    alerts = json.dumps(values(resources, "google_monitoring_alert_policy"))
+    for name in own_types(resources):
+        assert name in shown + alerts, name
+    for name in ("lag", "gap", "degraded", "retries", "stopped"):
+        assert f"kafka_bq_prod_bridge_{name}" in shown, name
+    for name in ("lag", "gap", "degraded", "held", "stopped"):
+        assert f"kafka_bq_prod_bridge_{name}" in alerts, name
+
+
+def test_a_gap_is_as_severe_as_a_dead_letter(resources: list[Resource]) -> None:
+    """Both are records that are no rows; that the bridge stops is more."""
+    severity = {
+        str(policy["display_name"]).partition(": ")[2]: policy["severity"]
+        for policy in values(resources, "google_monitoring_alert_policy")
+    }
+    assert severity["records were gone before they were read"] == severity["dead letters"]
+    assert severity["the bridge is not running"] == "CRITICAL"
+
+
+def test_each_alert_has_an_entry(resources: list[Resource]) -> None:
+    """The table of docs/operations.md has each alert by its name."""
+    page = (REPOSITORY / "docs" / "operations.md").read_text()
+    table = page.partition("| alert | what happened | what to do |\n|---|---|---|\n")[2].partition("\n\n")[0]
+    entries = {line.split("|")[1].strip() for line in table.splitlines()} - {""}
+    names = {
+        str(policy["display_name"]).partition(": ")[2]
+        for policy in values(resources, "google_monitoring_alert_policy")
+    }
+    assert entries == {re.sub(r"\d+", "…", name) for name in names}
