@@ -36,7 +36,7 @@ HEADERS: list[tuple[str, str | bytes | None]] = [
     ("schema_version", b"6"),
 ]
 TICKS = os.sysconf("SC_CLK_TCK")
-LOOK_EVERY_S = 0.2
+LOOK_EVERY_S = 0.5  # each look is a request that the bridge answers
 GIVE_UP_AFTER_S = 600.0
 CONTENDERS = ("floor", "publisher", "plain", "bundle")
 NAMES = {

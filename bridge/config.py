@@ -175,6 +175,8 @@ def _kafka(environment: Mapping[str, str]) -> dict[str, str]:
         # Memory: what waits to be taken, and what one answer of a broker may add to it.
         "queued.max.messages.kbytes": "32768",
         "fetch.max.bytes": "16777216",
+        # More than a cycle takes at once; each costs librdkafka some 600 bytes beside its own.
+        "queued.min.messages": "10000",
     }
     own = {
         "auto.offset.reset": "error",

@@ -53,11 +53,12 @@ def request(topic: str, messages: Iterable[bytes]) -> bytes:
 
 def message(given: Message, ordering_key: str = "") -> bytes:
     """Return a message as it stands in a request."""
-    body = [_field(_ONE, given.data)] if given.data else []
+    data = given.data
+    body = [_ONE, _length(len(data)), data] if data else []
     body += [_attribute(name.encode(), value.encode()) for name, value in given.attributes.items()]
     if ordering_key:
         body.append(_field(_FIVE, ordering_key.encode()))
-    return _field(_TWO, b"".join(body))
+    return b"".join((_TWO, _length(sum(map(len, body))), *body))  # a bundle's data is copied but once
 
 
 class Packer:
