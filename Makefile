@@ -53,13 +53,13 @@ check-catalogue: $(VENV)/run ## validate streams.yaml and the schemas, list ever
 terraform-readme: $(VENV)/test ## write the tables of terraform/README.md
 	$(BIN)/python -m tests.infra.readme
 
-lock: $(VENV)/test ## resolve the requirements.in files anew into hashed locks
+lock: $(VENV)/test ## requirements.in files into hashed locks, pins kept; ARGS=--upgrade, ARGS="--upgrade-package NAME"
 	@for lock in tests local bridge .; do \
-	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(ARGS) \
 	    $$([ $$lock = tests ] || echo --constraint tests/requirements.txt) \
 	    $$lock/requirements.in --output-file $$lock/requirements.txt || exit 1; \
 	done
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(ARGS) \
 	  tests/infra/checkov.in --output-file tests/infra/checkov.txt
 
 clean: ## remove the environment and what runs left behind

@@ -187,7 +187,7 @@ resource "google_monitoring_alert_policy" "bridge_not_running" {
 }
 
 resource "google_monitoring_alert_policy" "no_rows" {
-  count = var.alerts.silence_minutes == null ? 0 : 1
+  count = var.alerts.silence_minutes == 0 ? 0 : 1
 
   display_name          = "${local.name}: no rows for ${var.alerts.silence_minutes} minutes"
   combiner              = "OR"

@@ -65,7 +65,7 @@ resource "google_pubsub_subscription" "push" {
     }
   }
 
-  # 10, 20, 40 … 600 s and 100 attempts: about 15 hours and a half, then the message is a dead letter.
+  # 10, 20, 40 … 600 s and 100 attempts: about 15 hours and 40 minutes, then the message is a dead letter.
   retry_policy {
     minimum_backoff = "10s"
     maximum_backoff = "600s"

@@ -2,8 +2,8 @@ variable "alerts" {
   description = <<-EOT
     Where alerts begin. `lag_records`: records that the bridge has not taken, and growing. `oldest_unacked_s`: age in
     seconds of the oldest message that the function has not acknowledged. `function_errors_per_s`: 5xx answers, which
-    are messages to be delivered again. `silence_minutes`: nothing acknowledged for so long; null where quiet hours are
-    normal.
+    are messages to be delivered again. `silence_minutes`: nothing acknowledged for so long; 0, for no such alert, where
+    quiet hours are normal.
   EOT
   type = object({
     lag_records           = optional(number, 10000)
@@ -20,8 +20,9 @@ variable "alerts" {
   }
 
   validation {
-    condition     = var.alerts.silence_minutes == null ? true : var.alerts.silence_minutes >= 5 && var.alerts.silence_minutes <= 1410
-    error_message = "alerts.silence_minutes must be 5 to 1410 (23.5 hours, the longest that Cloud Monitoring takes), or null."
+    # It is part of a PromQL duration, which has no fractions. null would be the default, as if nothing were set.
+    condition     = can(regex("^(0|[1-9][0-9]*)$", var.alerts.silence_minutes)) && (var.alerts.silence_minutes == 0 || var.alerts.silence_minutes >= 5 && var.alerts.silence_minutes <= 1410)
+    error_message = "alerts.silence_minutes must be a whole number from 5 to 1410 (23.5 hours, the longest that Cloud Monitoring takes), or 0 for no alert."
   }
 }
 
@@ -80,6 +81,17 @@ variable "bridge" {
   }
 
   validation {
+    condition     = trimspace(var.bridge.group_id) != ""
+    error_message = "bridge.group_id must not be empty."
+  }
+
+  validation {
+    # https://cloud.google.com/run/docs/configuring/workerpools/cpu, and memory-limits beside it
+    condition     = contains(["1", "2", "4", "6", "8"], var.bridge.cpu) && can(regex("^[1-9][0-9]*[MG]i$", var.bridge.memory))
+    error_message = "bridge.cpu must be 1, 2, 4, 6 or 8, and bridge.memory a number with Mi or Gi, such as 512Mi."
+  }
+
+  validation {
     condition     = var.bridge.network == null ? true : contains(["PRIVATE_RANGES_ONLY", "ALL_TRAFFIC"], var.bridge.network.egress)
     error_message = "bridge.network.egress must be PRIVATE_RANGES_ONLY or ALL_TRAFFIC."
   }
@@ -89,6 +101,12 @@ variable "dataset_location" {
   description = "BigQuery location of the dataset, e.g. EU or europe-west1; null for `region`. It cannot be changed later."
   type        = string
   default     = null
+
+  validation {
+    # https://cloud.google.com/bigquery/docs/locations
+    condition     = var.dataset_location == null ? true : can(regex("^(EU|US|[a-z]+-[a-z]+[0-9]+)$", var.dataset_location))
+    error_message = "dataset_location must be EU, US or a region such as europe-west1, or null."
+  }
 }
 
 variable "env" {
@@ -118,8 +136,14 @@ variable "function" {
   nullable = false
 
   validation {
-    condition     = var.function.concurrency >= 2 && var.function.concurrency <= 1000
-    error_message = "function.concurrency must be 2 to 1000: at 1 no rows are inserted together."
+    condition     = var.function.concurrency >= 2 && var.function.concurrency <= 1000 && floor(var.function.concurrency) == var.function.concurrency
+    error_message = "function.concurrency must be a whole number from 2 to 1000: at 1 no rows are inserted together."
+  }
+
+  validation {
+    # Below one, Cloud Run takes one request at a time: https://cloud.google.com/run/docs/configuring/services/cpu
+    condition     = contains(["1", "2", "4", "6", "8"], var.function.cpu) && can(regex("^[1-9][0-9]*[MG]i$", var.function.memory))
+    error_message = "function.cpu must be 1, 2, 4, 6 or 8, and function.memory a number with Mi or Gi, such as 512Mi."
   }
 
   validation {
@@ -136,6 +160,12 @@ variable "kms_key" {
   validation {
     condition     = var.kms_key == null ? true : can(regex("^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$", var.kms_key))
     error_message = "kms_key must be projects/PROJECT/locations/LOCATION/keyRings/RING/cryptoKeys/KEY."
+  }
+
+  validation {
+    # Topics, images and tables are encrypted by keys of their own location only.
+    condition     = !can(regex("/locations/", var.kms_key)) ? true : strcontains(var.kms_key, "/locations/${var.region}/") && coalesce(var.dataset_location, var.region) == var.region
+    error_message = "kms_key must be a key in region, and dataset_location that region too, or null."
   }
 }
 
@@ -190,8 +220,8 @@ variable "retention_days" {
 
   validation {
     # https://cloud.google.com/pubsub/docs/replay-overview
-    condition     = var.retention_days >= 1 && var.retention_days <= 31
-    error_message = "retention_days must be 1 to 31."
+    condition     = var.retention_days >= 1 && var.retention_days <= 31 && floor(var.retention_days) == var.retention_days
+    error_message = "retention_days must be a whole number from 1 to 31."
   }
 }
 

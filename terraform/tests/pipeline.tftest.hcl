@@ -22,6 +22,12 @@ override_resource {
   values          = { id = "projects/my-project/topics/the-dead-letter-topic" }
 }
 
+override_resource {
+  target          = google_service_account.push
+  override_during = plan
+  values          = { member = "serviceAccount:the-push-identity" }
+}
+
 variables {
   project = "my-project"
   region  = "europe-west1"
@@ -52,7 +58,7 @@ run "the_function_is_not_public" {
   }
 
   assert {
-    condition     = length(google_cloud_run_v2_service_iam_binding.invoker.members) == 1 && google_cloud_run_v2_service_iam_binding.invoker.role == "roles/run.invoker"
+    condition     = google_cloud_run_v2_service_iam_binding.invoker.members == toset(["serviceAccount:the-push-identity"]) && google_cloud_run_v2_service_iam_binding.invoker.role == "roles/run.invoker"
     error_message = "Others than the push identity may invoke the function."
   }
 }
@@ -182,6 +188,43 @@ run "a_function_without_concurrency_is_refused" {
   command = plan
   variables { function = { concurrency = 1 } }
   expect_failures = [var.function]
+}
+
+run "half_a_cpu_is_refused" {
+  command = plan
+  variables { function = { cpu = "0.5" } }
+  expect_failures = [var.function]
+}
+
+run "memory_has_a_unit_that_both_take" {
+  command = plan
+  variables { bridge = { memory = "512MB" } }
+  expect_failures = [var.bridge]
+}
+
+run "a_key_in_another_region_is_refused" {
+  command = plan
+  variables { kms_key = "projects/p/locations/europe-west4/keyRings/r/cryptoKeys/k" }
+  expect_failures = [var.kms_key]
+}
+
+run "a_key_of_the_region_does_not_encrypt_a_multi_region" {
+  command = plan
+  variables {
+    dataset_location = "EU"
+    kms_key          = "projects/p/locations/europe-west1/keyRings/r/cryptoKeys/k"
+  }
+  expect_failures = [var.kms_key]
+}
+
+run "quiet_hours_may_be_normal" {
+  command = plan
+  variables { alerts = { silence_minutes = 0 } }
+
+  assert {
+    condition     = length(google_monitoring_alert_policy.no_rows) == 0
+    error_message = "Where nothing is produced at night, an alert fires each night."
+  }
 }
 
 run "builds_that_apply_need_the_states_bucket" {

@@ -1,7 +1,9 @@
 """terraform/ through the real terraform program and providers that make nothing."""
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +57,30 @@ def test_an_unknown_argument_is_found(tf: Terraform) -> None:
 def test_the_modules_own_tests_pass(tf: Terraform) -> None:
     """`terraform test` passes, all of it."""
     assert re.search(r"Success! [1-9]\d* passed, 0 failed\.\n", tf.must("test"))
+
+
+def test_the_real_providers_agree(tmp_path: Path) -> None:
+    """Where Terraform's registry can be reached, its providers find the files valid, and the tests pass."""
+    for name in ("terraform", "sink"):
+        shutil.copytree(REPOSITORY / name, tmp_path / name, ignore=shutil.ignore_patterns(".terraform*"))
+    shutil.copy(REPOSITORY / "streams.yaml", tmp_path)
+    real = Terraform(tmp_path / "terraform", {"TF_CLI_CONFIG_FILE": os.devnull, "TF_CLI_ARGS": "-no-color"})
+    started = real.run("init", "-backend=false", "-input=false")
+    if re.search(r"could not connect|Failed to install", " ".join(started.stderr.split())):
+        pytest.skip("no registry here; test_files_are_valid has asked the offline providers")
+    assert started.returncode == 0, started.stderr
+    assert "Success!" in real.must("validate")
+    assert re.search(r"Success! [1-9]\d* passed, 0 failed\.\n", real.must("test"))
+
+
+def test_every_resource_has_the_label_env(tf: Terraform) -> None:
+    """The provider labels what it makes with the env, and no resource takes another provider."""
+    tf.must("plan", "-input=false", "-out=plan", "-var-file=examples/large.tfvars")
+    configuration = json.loads(tf.must("show", "-json", "plan"))["configuration"]
+    labels = configuration["provider_config"]["google"]["expressions"]["default_labels"]
+    assert labels["references"] == ["var.env"]
+    made = [each for each in configuration["root_module"]["resources"] if each["type"].startswith("google_")]
+    assert {each["provider_config_key"] for each in made} == {"google"}
 
 
 @pytest.mark.parametrize("example", ["small", "large"])

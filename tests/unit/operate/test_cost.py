@@ -221,3 +221,18 @@ def test_the_table_of_the_deployment_page_is_what_is_printed() -> None:
     assert shown == [*expected, ["**Total**", *(f"**{cost.total(load):,.2f}**" for load in plain)]]
     bundled = [cost.total(Load(rate, 500, cost.bundle_size(rate))) for rate in (1_000, 10_000)]
     assert "total would be {:,.0f} at 1,000/s and {:,.0f} at 10,000/s".format(*bundled) in page
+
+
+def test_the_arithmetic_of_the_deployment_page_is_what_is_printed() -> None:
+    """docs/deploy.md shows how the column of 1,000/s comes about, with the prices that it is made from."""
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    table = page.partition("| 1,000/s | of | at |\n|---|---|---|\n")[2].partition("\n\n")[0]
+    shown = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    assert [row[:2] for row in shown] == [
+        [part.name, part.arithmetic] for part in cost.bill(Load(1_000, 500))
+    ]
+    prices = [price for row in shown for price in row[2].split("; ")]
+    fields = [getattr(cost.PRICES, name) for name in cost.PRICES.__struct_fields__]
+    assert sorted(prices) == sorted(
+        f"{field.usd:.9f}".rstrip("0").rstrip(".") + f" per {field.unit}" for field in fields
+    )
