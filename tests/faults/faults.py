@@ -102,7 +102,7 @@ def _await_member(bridge: Process) -> None:
 
 
 def freeze(arena: Arena, times: int) -> None:
-    """SIGSTOP past the session and max.poll.interval, a cycle in flight; alone and beside another."""
+    """SIGSTOP past the session and max.poll.interval, records held or in flight; alone, beside another."""
     bridge, other = arena.start(), None
     with arena.load():
         arena.await_recovery()
@@ -113,8 +113,13 @@ def freeze(arena: Arena, times: int) -> None:
                 _await_member(other)
                 arena.await_recovery()
                 arena.recoveries.pop()
-            arena.break_pubsub(Fault("hang"))
-            time.sleep(1)  # the cycle's requests are out
+            if number % 4 in (0, 3):
+                held = says(bridge, "holding")
+                arena.break_pubsub(Fault("error"))
+                eventually(lambda held=held: says(bridge, "holding") > held)  # type: ignore[misc]
+            else:
+                arena.break_pubsub(Fault("hang"))
+                time.sleep(1)  # the cycle's requests are out, and are served when the fault ends
             bridge.send(signal.SIGSTOP)
             arena.injected += 1
             arena.mend_pubsub()
@@ -342,7 +347,7 @@ PLANS: dict[str, Plan] = {
     "members-eager": Plan(members, 18, 2),
     "members-cooperative": Plan(members, 16, 2, properties=COOPERATIVE),
     "members-kip-848": Plan(members, 16, 2, properties=KIP_848),
-    "sigstop-past-max-poll": Plan(freeze, 5, 1, properties=PATIENT),
+    "sigstop-past-max-poll": Plan(freeze, 5, 2, properties=PATIENT),
     "broker-killed-or-paused": Plan(brokers, 10, 2, on="three brokers"),
     "commit-errors": Plan(commit_errors, 14, 3, on="mock cluster"),
     "retention-past-commit": Plan(retention, 5, 1),

@@ -1,14 +1,15 @@
 """`python -m tests.faults.mutants NAME`: a bridge with one of the mistakes that others made put back."""
 
+import contextlib
 import sys
 from collections.abc import Callable
 from typing import Any
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from google.cloud.pubsub_v1 import PublisherClient
 
 import bridge.__main__ as program
-from bridge import forward
+from bridge import forward, start
 from bridge.config import Config
 from bridge.consumer import store_offsets
 from bridge.forward import Forwarder
@@ -40,18 +41,30 @@ def store_before_ack() -> None:
 
 
 def commit_in_on_lost() -> None:
-    """Who has lost partitions commits what it has taken of them."""
+    """Who has lost partitions commits what it has taken of them, and again until the brokers take it.
+
+    They refuse it from a process that is no member, so the second try comes once it is one again.
+    """
     leave = Forwarder._leave  # noqa: SLF001
+    started = start.commit_start_positions
+    taken: list[TopicPartition] = []
 
     def commit_and_leave(self: Forwarder, what: str, partitions: list[TopicPartition]) -> None:
         if what.startswith("lost"):
-            self._consumer.commit(
-                offsets=self._consumer.position(partitions),
-                asynchronous=False,
-            )
+            taken.extend(self._consumer.position(partitions))
+            with contextlib.suppress(KafkaException):
+                self._consumer.commit(offsets=taken, asynchronous=False)
+                taken.clear()
         leave(self, what, partitions)
 
+    def commit_and_start(consumer: Consumer, *arguments: Any) -> None:  # noqa: ANN401 - handed through
+        if taken:
+            consumer.commit(offsets=taken, asynchronous=False)
+            taken.clear()
+        started(consumer, *arguments)
+
     Forwarder._leave = commit_and_leave  # type: ignore[method-assign, assignment] # noqa: SLF001
+    vars(forward)["commit_start_positions"] = commit_and_start
 
 
 def skip_after_failure() -> None:
