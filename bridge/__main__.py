@@ -13,7 +13,7 @@ from google.auth.exceptions import GoogleAuthError
 
 import logs
 from bridge.config import Config, ConfigError, load
-from bridge.consumer import StoppedByKafkaError
+from bridge.consumer import StoppedByKafkaError, commit_stored
 from bridge.forward import AbandonedError, Forwarder
 from bridge.google_oauth import token_source
 from bridge.health import Status, serve
@@ -23,6 +23,7 @@ from logs import fields, log
 # Cloud Run sends SIGKILL 10 s after SIGTERM: https://cloud.google.com/run/docs/container-contract
 ABANDON_AFTER_S = 8.0
 EXIT_AFTER_S = 9.5
+COMMIT_FOR_S = 3.0
 GC_THRESHOLD = 100_000
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -115,7 +116,8 @@ def run(config: Config, stop: Stop) -> int:
     exit_after(EXIT_AFTER_S)
     with contextlib.suppress(KafkaException):  # brokers that do not answer; the counts follow below
         status.report(consumer)
-    consumer.close()  # commits what is stored, which is what Pub/Sub acknowledged
+    commit_stored(consumer, COMMIT_FOR_S)  # which is what Pub/Sub acknowledged
+    consumer.close()
     server.shutdown()
     log.info("stopped", extra=fields(**status.counts()))
     return code

@@ -30,6 +30,7 @@ class Status(Collector):
         self._lag_at = float("-inf")
         self._lags: dict[tuple[str, int], int] = {}
         self.assigned: list[str] = []
+        self.ends: dict[tuple[str, int], int] = {}
         self.forwarded = 0
         self.dead_lettered: Counter[str] = Counter()
         self.bytes = 0
@@ -50,7 +51,7 @@ class Status(Collector):
         self._turned_at = self._clock()
         if self._turned_at - self._lag_at >= LAG_EVERY_S:
             self._lag_at = self._turned_at
-            self._lags = lag(consumer)
+            self._lags = lag(consumer, self.ends)
         if self._turned_at - self._reported_at >= REPORT_EVERY_S:
             self._reported_at = self._turned_at
             self.report(consumer)
@@ -62,7 +63,7 @@ class Status(Collector):
 
     def report(self, consumer: Consumer) -> None:
         """Log the counts and the lag now."""
-        self._lags = lag(consumer)
+        self._lags = lag(consumer, self.ends)
         by_partition = {f"{topic}/{partition}": each for (topic, partition), each in self._lags.items()}
         extra = {**self.counts(), "lag": sum(by_partition.values()), "lag_by_partition": by_partition}
         if self.degraded is not None:

@@ -1,9 +1,9 @@
 """Where a group starts: resolved and committed once, so that a quiet partition loses nothing later.
 
 The start policy is for a group without any commit, and for the topics that are there when the bridge starts.
-A topic or a partition that comes later starts at its beginning: what was written before the bridge noticed it
-is forwarded too. From then on every partition has a commit, and a commit that has
-gone out of range is an error, never a silent jump (`auto.offset.reset=error`).
+A topic or a partition that comes later, also one made anew, whose commits Kafka deletes, starts at its
+beginning: what was written before the bridge noticed it is forwarded too. From then on every partition has a
+commit, and a commit that has gone out of range is an error, never a silent jump (`auto.offset.reset=error`).
 """
 
 import re

@@ -10,7 +10,7 @@ from google.cloud.pubsub_v1 import PublisherClient
 import bridge.__main__ as program
 from bridge import forward
 from bridge.config import Config
-from bridge.consumer import store_offsets
+from bridge.consumer import Taken, store_offsets
 from bridge.forward import Forwarder
 from bridge.publish import Failure, Publisher, Result
 from envelope import Record
@@ -32,9 +32,9 @@ def store_before_ack() -> None:
     """The position is stored, and then the records are published."""
     forwarded = Forwarder._forward  # noqa: SLF001
 
-    def store_and_forward(self: Forwarder, records: list[Record]) -> None:
-        store_offsets(self._consumer, records)
-        forwarded(self, records)
+    def store_and_forward(self: Forwarder, taken: Taken) -> None:
+        store_offsets(self._consumer, taken.records, taken.ends)
+        forwarded(self, taken)
 
     Forwarder._forward = store_and_forward  # type: ignore[method-assign] # noqa: SLF001
 

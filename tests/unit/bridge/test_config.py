@@ -68,6 +68,7 @@ def test_properties_that_the_guarantees_stand_on() -> None:
         "enable.auto.offset.store": "false",
         "enable.auto.commit": "true",
         "auto.commit.interval.ms": "1000",
+        "enable.partition.eof": "true",
     }
 
 
