@@ -13,7 +13,7 @@ from google.auth.exceptions import GoogleAuthError
 
 import logs
 from bridge.config import Config, ConfigError, load
-from bridge.consumer import StoppedByKafkaError, commit_stored
+from bridge.consumer import StoppedByKafkaError, commit_stored, is_refusal
 from bridge.forward import AbandonedError, Forwarder
 from bridge.google_oauth import token_source
 from bridge.health import Status, serve
@@ -70,8 +70,8 @@ def run(config: Config, stop: Stop) -> int:
         stub = open_stub()
     except GoogleAuthError as error:
         raise ConfigError(f"no credentials for Pub/Sub: {error}") from error
-    consumer = _open_consumer(config)
     status = Status(time.monotonic)
+    consumer = _open_consumer(config, status)
     events = Publisher(
         stub,
         config.pubsub_topic,
@@ -111,7 +111,7 @@ def run(config: Config, stop: Stop) -> int:
             "told to stop while Pub/Sub does not answer: the cycle is given up and will be read again"
         )
     except (StoppedByKafkaError, KafkaException) as error:
-        log.critical("stopped: %s", error)
+        log.critical("stopped: %s", f"{status.refused}: {error}" if status.refused else error)
         code = 1
     exit_after(EXIT_AFTER_S)
     with contextlib.suppress(KafkaException):  # brokers that do not answer; the counts follow below
@@ -123,9 +123,12 @@ def run(config: Config, stop: Stop) -> int:
     return code
 
 
-def _open_consumer(config: Config) -> Consumer:
+def _open_consumer(config: Config, status: Status) -> Consumer:
     def on_error(error: KafkaError) -> None:
-        log.warning("Kafka: %s", error.str())
+        if is_refusal(error):
+            status.refuse(f"the brokers refuse the bridge, see KAFKA_PROPERTIES_FILE: {error.str()}")
+        else:
+            log.warning("Kafka: %s", error.str())
 
     def on_commit(error: KafkaError | None, partitions: list[TopicPartition]) -> None:
         failed = {f"{p.topic}/{p.partition}": str(p.error or error) for p in partitions if p.error or error}

@@ -175,6 +175,8 @@ def _kafka(environment: Mapping[str, str]) -> dict[str, str]:
         # Memory: what waits to be taken, and what one answer of a broker may add to it.
         "queued.max.messages.kbytes": "32768",
         "fetch.max.bytes": "16777216",
+        # Its lines are no JSON, and twenty a second where a broker refuses: errors come through `error_cb`.
+        "log_level": "2",
     }
     own = {
         "auto.offset.reset": "error",

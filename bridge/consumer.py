@@ -104,6 +104,15 @@ def store_offsets(
             )
 
 
+def is_refusal(error: KafkaError) -> bool:
+    """Return whether brokers and bridge do not accept each other: a password, a token, a certificate."""
+    if error.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL):  # noqa: SLF001
+        return True
+    # What the other side says of a certificate comes as a transport error.
+    text = error.str()
+    return "SSL routines" in text and ("alert" in text or "certificate" in text)
+
+
 def commit_stored(consumer: Consumer, seconds: float) -> None:
     """Commit what is stored, before the consumer is closed.
 

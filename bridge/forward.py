@@ -105,6 +105,7 @@ class Forwarder:
                 else:
                     consumer.assign(partitions)
                 consumer.pause(partitions)
+            self._status.refused = None
             self._status.assigned = sorted({*self._status.assigned, *_names(partitions)})
             log.info("assigned partitions", extra=fields(partitions=_names(partitions)))
 

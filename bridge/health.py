@@ -37,6 +37,8 @@ class Status(Collector):
         self.retries = 0
         self.gaps: Counter[tuple[str, int]] = Counter()
         self.degraded: str | None = None
+        self.refused: str | None = None
+        self._refused_at = float("-inf")
         self.registry = CollectorRegistry()
         self.registry.register(self)
         self.latency = Histogram(
@@ -59,7 +61,15 @@ class Status(Collector):
     def acknowledged(self, seconds: float) -> None:
         """Note that Pub/Sub acknowledged a request, so many seconds after it was sent."""
         self._acknowledged_at = self._clock()
+        self.refused = None
         self.latency.observe(seconds)
+
+    def refuse(self, reason: str) -> None:
+        """Note that the brokers refuse the bridge, and say so once a minute, however often it tries."""
+        self.refused = reason
+        if self._clock() - self._refused_at >= REPORT_EVERY_S:
+            self._refused_at = self._clock()
+            log.error("%s", reason)
 
     def report(self, consumer: Consumer) -> None:
         """Log the counts and the lag now."""
@@ -88,7 +98,7 @@ class Status(Collector):
         """Return why the bridge does not forward now, None when it does."""
         if not self.is_alive():
             return f"the loop has not turned for {MAX_TURN_S:.0f} s"
-        return self.degraded or (None if self.assigned else "no partition is assigned")
+        return self.degraded or (None if self.assigned else self.refused or "no partition is assigned")
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics, read from the counts when they are asked for."""

@@ -318,7 +318,7 @@ def test_new_latest_group_of_two_starts_at_the_end(world: RealWorld) -> None:
     """Positions committed within the assignment hold: two members that start a group skip what was there."""
     world.produce(numbered("old", 40))
     bridges = [world.start(BRIDGE_START="latest") for _ in range(2)]
-    eventually(lambda: sum(len(partitions_of(bridge)) for bridge in bridges) == PARTITIONS)
+    eventually(lambda: [len(partitions_of(bridge)) for bridge in bridges] == [PARTITIONS / 2] * 2)
     assert world.committed() == dict.fromkeys(range(PARTITIONS), 10)
     new = numbered("new", 40)
     world.produce(new)

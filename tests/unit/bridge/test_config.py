@@ -64,6 +64,7 @@ def test_properties_that_the_guarantees_stand_on() -> None:
         "topic.metadata.refresh.interval.ms": "30000",
         "queued.max.messages.kbytes": "32768",
         "fetch.max.bytes": "16777216",
+        "log_level": "2",
         "auto.offset.reset": "error",
         "enable.auto.offset.store": "false",
         "enable.auto.commit": "true",

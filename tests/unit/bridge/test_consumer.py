@@ -21,6 +21,7 @@ from bridge.consumer import (
     StoppedByKafkaError,
     Taken,
     commit_stored,
+    is_refusal,
     lag,
     store_offsets,
     take,
@@ -320,3 +321,19 @@ def test_last_commit_is_not_tried_for_ever(code: int) -> None:
     consumer.answers = [KafkaError(KafkaError.ILLEGAL_GENERATION)]
     commit_stored(consumer.real, 0)
     assert consumer.polls == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "expected"),
+    [
+        (KafkaError._AUTHENTICATION, "Authentication failed", True),  # noqa: SLF001
+        (KafkaError._SSL, "SSL handshake failed", True),  # noqa: SLF001
+        (KafkaError._TRANSPORT, "error:0A000412:SSL routines::ssl/tls alert bad certificate", True),  # noqa: SLF001
+        (KafkaError._TRANSPORT, "error:0A000086:SSL routines::certificate verify failed", True),  # noqa: SLF001
+        (KafkaError._TRANSPORT, "error:0A000126:SSL routines::unexpected eof while reading", False),  # noqa: SLF001
+        (KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down", False),  # noqa: SLF001
+    ],
+)
+def test_refusal_is_told_from_an_outage(code: int, text: str, expected: bool) -> None:  # noqa: FBT001
+    """What somebody has to mend, a password or a certificate, is not taken for brokers that are away."""
+    assert is_refusal(KafkaError(code, text)) == expected
