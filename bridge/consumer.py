@@ -42,7 +42,7 @@ _REBALANCING = frozenset(
         KafkaError.UNKNOWN_MEMBER_ID,
     }
 )
-COMMIT_AGAIN_S = 0.1
+POLL_FOR_COMMIT_S = 0.05
 
 Ends = dict[tuple[str, int], int]
 
@@ -113,22 +113,43 @@ def is_refusal(error: KafkaError) -> bool:
     return "SSL routines" in text and ("alert" in text or "certificate" in text)
 
 
-def commit_stored(consumer: Consumer, seconds: float) -> None:
-    """Commit what is stored, before the consumer is closed.
+class Commits:
+    """The commits that the consumer makes, and the last of them."""
 
-    Closing commits too, once: where another member leaves at the same time, that commit is refused, and what
-    was forwarded would be read again. Here it is tried again for so long, from within the group.
-    """
-    until = time.monotonic() + seconds
-    while True:
-        try:
-            errors = [p.error for p in consumer.commit(asynchronous=False) if p.error]
-        except KafkaException as error:
-            errors = [error.args[0]]
-        # Nothing stored is the other answer; any other error is logged, and closing tries once more.
-        if not any(error.code() in _REBALANCING for error in errors) or time.monotonic() >= until:
+    def __init__(self) -> None:
+        self._answered = self._rebalancing = False
+
+    def on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        """Take the answer to a commit, as librdkafka's `on_commit`, and log what failed."""
+        self._answered = True
+        if error is not None and error.code() == KafkaError._NO_OFFSET:  # noqa: SLF001 - nothing was stored
             return
-        consumer.poll(COMMIT_AGAIN_S)  # joins anew; a record that this brings is not stored, so not lost
+        errors = {f"{p.topic}/{p.partition}": p.error or error for p in partitions if p.error or error}
+        self._rebalancing = any(each is not None and each.code() in _REBALANCING for each in errors.values())
+        if errors:
+            # What is stored is committed with the next one, unless another member has the partition by now.
+            failed = {at: str(each) for at, each in errors.items()}
+            log.warning("commit failed", extra=fields(partitions=failed))
+
+    def commit_stored(self, consumer: Consumer, seconds: float) -> None:
+        """Commit what is stored, before the consumer is closed, and return after so long at most.
+
+        Closing commits too, once: where another member leaves just then, that commit is refused, and what
+        was forwarded would be read again. Here it is made again once this member has joined anew, which takes
+        polls; what they bring is not stored, so not lost.
+        """
+        until = time.monotonic() + seconds
+        self._rebalancing = True
+        while self._rebalancing and time.monotonic() < until:
+            self._answered = self._rebalancing = False
+            try:
+                consumer.commit(
+                    asynchronous=True
+                )  # a synchronous one waits for a rebalance that waits for polls
+            except KafkaException:
+                return  # nothing is stored
+            while not self._answered and time.monotonic() < until:
+                consumer.poll(POLL_FOR_COMMIT_S)
 
 
 def lag(consumer: Consumer, ends: Mapping[tuple[str, int], int]) -> dict[tuple[str, int], int]:

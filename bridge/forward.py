@@ -81,9 +81,10 @@ class Forwarder:
         self._subscribe()
         while not self._stopping():
             try:
+                self._revoked.clear()
                 taken = take(self._consumer, self._max_records, self._max_bytes, WAIT_S)
                 self._status.turn(self._consumer)
-                self._forward(taken)
+                self._forward(self._still_ours(taken) if self._revoked else taken)
             except OutOfRangeError as error:
                 self._pass_gaps(error)
 
@@ -168,6 +169,14 @@ class Forwarder:
         self._status.ends.update(ends)
         self._status.forwarded += len(records)
         self._status.bytes += sum(len(record.value or b"") for record in records)
+
+    def _still_ours(self, taken: Taken) -> Taken:
+        """Drop what a rebalance took away in the middle of a take: the new owner reads it again."""
+        ours = {(p.topic, p.partition) for p in self._consumer.assignment()}
+        return Taken(
+            [r for r in taken.records if (r.topic, r.partition) in ours],
+            {at: end for at, end in taken.ends.items() if at in ours},
+        )
 
     def _publish(self, records: list[Record], refused: list[Refused], timeout_s: float) -> Result:
         """Publish the records; dead-letter what Pub/Sub refuses of them, and what it refused before."""

@@ -10,7 +10,7 @@ from google.cloud.pubsub_v1 import PublisherClient
 import bridge.__main__ as program
 from bridge import forward
 from bridge.config import Config
-from bridge.consumer import Taken, store_offsets
+from bridge.consumer import Commits, Taken, store_offsets
 from bridge.forward import Forwarder
 from bridge.health import Status
 from bridge.publish import Failure, Publisher, Result
@@ -21,9 +21,9 @@ def auto_store() -> None:
     """Librdkafka stores what was taken, be it forwarded or not."""
     opened = program._open_consumer  # noqa: SLF001 - what is broken here is its inside
 
-    def open_consumer(config: Config, status: Status) -> Consumer:
+    def open_consumer(config: Config, status: Status, commits: Commits) -> Consumer:
         config.kafka["enable.auto.offset.store"] = "true"
-        return opened(config, status)
+        return opened(config, status, commits)
 
     program._open_consumer = open_consumer  # noqa: SLF001
     vars(forward)["store_offsets"] = lambda *_: None

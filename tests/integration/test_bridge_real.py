@@ -5,6 +5,7 @@ import itertools
 import re
 import signal
 import threading
+import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,7 @@ from envelope import Record
 from local.processes import Process
 from local.real_kafka import RealCluster
 from tests.integration.waiting import eventually
-from tests.integration.worlds import PARTITIONS, SHORT_SESSION, Pubsub, World, lines, says, terminate
+from tests.integration.worlds import PARTITIONS, SHORT_SESSION, STOP_S, Pubsub, World, lines, says, terminate
 
 PROTOCOLS = {
     "eager": SHORT_SESSION,
@@ -347,6 +348,22 @@ def test_members_that_come_and_go_repeat_nothing(world: RealWorld) -> None:
     assert terminate(second)[0] == 0
     assert duplicates(world.tap.records()) == {}
     assert sum(world.committed().values()) == len(sent)
+
+
+@every_protocol
+def test_members_that_stop_together_repeat_nothing(world: RealWorld) -> None:
+    """Under load, members stop one upon the other, as when all are replaced: none leaves a repeat."""
+    with load(world) as sent:
+        bridges = [world.start() for _ in range(PARTITIONS)]
+        eventually(lambda: [len(partitions_of(bridge)) for bridge in bridges] == [1] * PARTITIONS)
+        for bridge in bridges:
+            bridge.send(signal.SIGTERM)
+            time.sleep(0.2)  # while the group settles without it, the next one goes
+        assert [bridge.wait(STOP_S) for bridge in bridges] == [0] * PARTITIONS
+        last = world.start()
+    eventually(lambda: world.tap.values() >= {*sent})
+    assert terminate(last)[0] == 0
+    assert duplicates(world.tap.records()) == {}
 
 
 @every_protocol
