@@ -73,7 +73,7 @@ class FakeConsumer:
         self, *, offsets: list[TopicPartition] | None = None, asynchronous: bool
     ) -> list[TopicPartition]:
         """Commit these, or what is stored."""
-        assert not asynchronous
+        assert offsets is None or not asynchronous
         if offsets is None:
             if not self.stored:
                 raise KafkaException(KafkaError(KafkaError._NO_OFFSET))  # noqa: SLF001
