@@ -8,12 +8,12 @@ import sys
 import threading
 import time
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException
 from google.auth.exceptions import GoogleAuthError
 
 import logs
 from bridge.config import Config, ConfigError, load
-from bridge.consumer import StoppedByKafkaError
+from bridge.consumer import Commits, StoppedByKafkaError, is_refusal
 from bridge.forward import AbandonedError, Forwarder
 from bridge.google_oauth import token_source
 from bridge.health import Status, serve
@@ -23,6 +23,7 @@ from logs import fields, log
 # Cloud Run sends SIGKILL 10 s after SIGTERM: https://cloud.google.com/run/docs/container-contract
 ABANDON_AFTER_S = 8.0
 EXIT_AFTER_S = 9.5
+COMMIT_FOR_S = 3.0
 GC_THRESHOLD = 100_000
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -69,8 +70,9 @@ def run(config: Config, stop: Stop) -> int:
         stub = open_stub()
     except GoogleAuthError as error:
         raise ConfigError(f"no credentials for Pub/Sub: {error}") from error
-    consumer = _open_consumer(config)
     status = Status(time.monotonic)
+    commits = Commits()
+    consumer = _open_consumer(config, status, commits)
     events = Publisher(
         stub,
         config.pubsub_topic,
@@ -110,28 +112,26 @@ def run(config: Config, stop: Stop) -> int:
             "told to stop while Pub/Sub does not answer: the cycle is given up and will be read again"
         )
     except (StoppedByKafkaError, KafkaException) as error:
-        log.critical("stopped: %s", error)
+        log.critical("stopped: %s", f"{status.refused}: {error}" if status.refused else error)
         code = 1
     exit_after(EXIT_AFTER_S)
     with contextlib.suppress(KafkaException):  # brokers that do not answer; the counts follow below
         status.report(consumer)
-    consumer.close()  # commits what is stored, which is what Pub/Sub acknowledged
+    commits.commit_stored(consumer, COMMIT_FOR_S)  # which is what Pub/Sub acknowledged
+    consumer.close()
     server.shutdown()
     log.info("stopped", extra=fields(**status.counts()))
     return code
 
 
-def _open_consumer(config: Config) -> Consumer:
+def _open_consumer(config: Config, status: Status, commits: Commits) -> Consumer:
     def on_error(error: KafkaError) -> None:
-        log.warning("Kafka: %s", error.str())
+        if is_refusal(error):
+            status.refuse(f"the brokers refuse the bridge, see KAFKA_PROPERTIES_FILE: {error.str()}")
+        else:
+            log.warning("Kafka: %s", error.str())
 
-    def on_commit(error: KafkaError | None, partitions: list[TopicPartition]) -> None:
-        failed = {f"{p.topic}/{p.partition}": str(p.error or error) for p in partitions if p.error or error}
-        if failed:
-            # What is stored is committed with the next one, unless another member has the partition by now.
-            log.warning("commit failed", extra=fields(partitions=failed))
-
-    callbacks: dict[str, object] = {"error_cb": on_error, "on_commit": on_commit}
+    callbacks: dict[str, object] = {"error_cb": on_error, "on_commit": commits.on_commit}
     try:
         if config.google_oauth:
             callbacks["oauth_cb"] = token_source()

@@ -22,7 +22,7 @@ _OWN_PROPERTIES = {
     "default.topic.config": "write its properties each on a line of its own",
     "enable.auto.commit": "the bridge commits what Pub/Sub acknowledged",
     "enable.auto.offset.store": "the bridge stores what Pub/Sub acknowledged",
-    "enable.partition.eof": "the bridge has no use for it",
+    "enable.partition.eof": "an end that holds no record is a position too",
 }
 # https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names
 _PUBSUB_TOPIC = re.compile(r"projects/[a-z0-9][a-z0-9:.-]*/topics/(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,254}")
@@ -177,11 +177,14 @@ def _kafka(environment: Mapping[str, str]) -> dict[str, str]:
         "fetch.max.bytes": "16777216",
         # More than a cycle takes at once; each costs librdkafka some 600 bytes beside its own.
         "queued.min.messages": "10000",
+        # Its lines are no JSON, and twenty a second where a broker refuses: errors come through `error_cb`.
+        "log_level": "2",
     }
     own = {
         "auto.offset.reset": "error",
         "enable.auto.offset.store": "false",
         "enable.auto.commit": "true",
+        "enable.partition.eof": "true",
         "auto.commit.interval.ms": "1000",
     }
     return {**defaults, **given, **own}

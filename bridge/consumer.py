@@ -1,7 +1,9 @@
 """The Kafka side: messages taken as records, offsets stored once they are acknowledged."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
 
+import msgspec
 from confluent_kafka import (
     TIMESTAMP_NOT_AVAILABLE,
     Consumer,
@@ -30,6 +32,31 @@ _SKIPPED_RECORDS = frozenset(
 )
 
 
+# What the coordinator says while the members change: a commit is taken again once this one has joined anew.
+_REBALANCING = frozenset(
+    {
+        KafkaError.FENCED_MEMBER_EPOCH,
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError.STALE_MEMBER_EPOCH,
+        KafkaError.UNKNOWN_MEMBER_ID,
+    }
+)
+POLL_FOR_COMMIT_S = 0.05
+
+Ends = dict[tuple[str, int], int]
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """Records in their order, and the ends of the partitions that have no more, by topic and partition.
+
+    An end is behind the last record where a transaction's marker, or an aborted record, is last in the log.
+    """
+
+    records: list[Record]
+    ends: Ends
+
+
 class StoppedByKafkaError(Exception):
     """Kafka said something that the bridge must not go on after: the text says what and what to do."""
 
@@ -38,7 +65,7 @@ class OutOfRangeError(Exception):
     """A committed offset is not in the log any more, or not yet: see `bridge.gap`."""
 
 
-def take(consumer: Consumer, max_records: int, max_bytes: int, wait_s: float) -> list[Record]:
+def take(consumer: Consumer, max_records: int, max_bytes: int, wait_s: float) -> Taken:
     """Return what the consumer has, at least after `wait_s` and bounded by count and, roughly, by bytes.
 
     Raises:
@@ -46,21 +73,26 @@ def take(consumer: Consumer, max_records: int, max_bytes: int, wait_s: float) ->
         StoppedByKafkaError: the consumer is beyond repair.
     """
     # consume(n) waits for all n, consume(1) for the first only; what else is there comes with no wait.
-    records: list[Record] = []
-    size = _add(consumer.consume(1, wait_s), records)
-    while records and len(records) < max_records and size < max_bytes:
-        messages = consumer.consume(min(TAKE_AT_ONCE, max_records - len(records)), 0)
-        if not messages:
+    taken = Taken([], {})
+    size = 0
+    messages = consumer.consume(1, wait_s)
+    while messages:
+        size += _add(messages, taken)
+        if len(taken.records) >= max_records or size >= max_bytes:
             break
-        size += _add(messages, records)
-    return records
+        messages = consumer.consume(min(TAKE_AT_ONCE, max_records - len(taken.records)), 0)
+    return taken
 
 
-def store_offsets(consumer: Consumer, records: Iterable[Record]) -> None:
-    """Store the position after the records, to be committed by the consumer."""
+def store_offsets(
+    consumer: Consumer, records: Iterable[Record], ends: Mapping[tuple[str, int], int] = {}
+) -> None:
+    """Store the position after the records, and after what else is before those ends, to be committed."""
     # The last of a partition wins, and it is the highest: they come in order.
-    ends = {(record.topic, record.partition): record.offset + 1 for record in records}
-    for (topic, partition), offset in ends.items():
+    positions = {(record.topic, record.partition): record.offset + 1 for record in records}
+    for at, end in ends.items():
+        positions[at] = max(end, positions.get(at, end))
+    for (topic, partition), offset in positions.items():
         # One by one: of a list, it raises only when every partition fails.
         try:
             consumer.store_offsets(offsets=[TopicPartition(topic, partition, offset)])
@@ -72,24 +104,77 @@ def store_offsets(consumer: Consumer, records: Iterable[Record]) -> None:
             )
 
 
-def lag(consumer: Consumer) -> dict[tuple[str, int], int]:
-    """Return how many records each assigned partition has that were not taken, from what is known locally."""
+def is_refusal(error: KafkaError) -> bool:
+    """Return whether brokers and bridge do not accept each other: a password, a token, a certificate."""
+    if error.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL):  # noqa: SLF001
+        return True
+    # What the other side says of a certificate comes as a transport error.
+    text = error.str()
+    return "SSL routines" in text and ("alert" in text or "certificate" in text)
+
+
+class Commits:
+    """The commits that the consumer makes, and the last of them."""
+
+    def __init__(self) -> None:
+        self._answered = self._rebalancing = False
+
+    def on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        """Take the answer to a commit, as librdkafka's `on_commit`, and log what failed."""
+        self._answered = True
+        if error is not None and error.code() == KafkaError._NO_OFFSET:  # noqa: SLF001 - nothing was stored
+            return
+        errors = {f"{p.topic}/{p.partition}": p.error or error for p in partitions if p.error or error}
+        self._rebalancing = any(each is not None and each.code() in _REBALANCING for each in errors.values())
+        if errors:
+            # What is stored is committed with the next one, unless another member has the partition by now.
+            failed = {at: str(each) for at, each in errors.items()}
+            log.warning("commit failed", extra=fields(partitions=failed))
+
+    def commit_stored(self, consumer: Consumer, seconds: float) -> None:
+        """Commit what is stored, before the consumer is closed, and return after so long at most.
+
+        Closing commits too, once: where another member leaves just then, that commit is refused, and what
+        was forwarded would be read again. Here it is made again once this member has joined anew, which takes
+        polls; what they bring is not stored, so not lost.
+        """
+        until = time.monotonic() + seconds
+        self._rebalancing = True
+        while self._rebalancing and time.monotonic() < until:
+            self._answered = self._rebalancing = False
+            try:
+                consumer.commit(
+                    asynchronous=True
+                )  # a synchronous one waits for a rebalance that waits for polls
+            except KafkaException:
+                return  # nothing is stored
+            while not self._answered and time.monotonic() < until:
+                consumer.poll(POLL_FOR_COMMIT_S)
+
+
+def lag(consumer: Consumer, ends: Mapping[tuple[str, int], int]) -> dict[tuple[str, int], int]:
+    """Return how many offsets each assigned partition has before it, from what is known locally."""
     lags = {}
     for partition in consumer.position(consumer.assignment()):
+        at = (partition.topic, partition.partition)
         _, high = consumer.get_watermark_offsets(partition, cached=True)
-        if partition.offset >= 0 and high >= 0:
-            lags[partition.topic, partition.partition] = max(0, high - partition.offset)
+        position = max(partition.offset, ends.get(at, -1))
+        if position >= 0 and high >= 0:
+            lags[at] = max(0, high - position)
     return lags
 
 
-def _add(messages: Iterable[Message], records: list[Record]) -> int:
-    """Add the messages to the records, and return the bytes of what they hold."""
+def _add(messages: Iterable[Message], taken: Taken) -> int:
+    """Add the messages to what is taken, and return the bytes of what they hold."""
     # For every message there is: a call fewer is a twentieth of the bridge's CPU.
     size = 0
     for message in messages:
         error = message.error()
         if error is not None:
-            check(error, message)
+            if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+                taken.ends[message.topic(), message.partition()] = message.offset()  # type: ignore[index, assignment]
+            else:
+                check(error, message)
             continue
         kind, timestamp = message.timestamp()
         key, value = message.key(), message.value()
@@ -99,7 +184,7 @@ def _add(messages: Iterable[Message], records: list[Record]) -> int:
             headers = _without_headers(message, cause)
         size += (len(value) if value else 0) + (len(key) if key else 0)
         size += sum([len(name) + len(content) for name, content in headers if content])  # type: ignore[arg-type, misc]
-        records.append(
+        taken.records.append(
             Record(
                 message.topic(),  # type: ignore[arg-type] # None and str are for producers and deserializers
                 message.partition(),  # type: ignore[arg-type]
@@ -132,6 +217,8 @@ def check(error: KafkaError, message: Message) -> None:
     """
     if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - its public name
         raise OutOfRangeError(error.str())
+    if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
+        return
     if error.code() in _SKIPPED_RECORDS:
         raise StoppedByKafkaError(
             f"{message.topic()}/{message.partition()}: the batch at offset {message.offset()} is unreadable: "

@@ -11,7 +11,7 @@ from typing import Literal
 from confluent_kafka import Consumer, TopicPartition
 
 from bridge import gap
-from bridge.consumer import OutOfRangeError, StoppedByKafkaError, check, store_offsets, take
+from bridge.consumer import OutOfRangeError, StoppedByKafkaError, Taken, check, store_offsets, take
 from bridge.health import Status
 from bridge.publish import RPC_TIMEOUT_S, Failure, Publisher, Refused, Result
 from bridge.start import commit_start_positions, existing
@@ -81,10 +81,10 @@ class Forwarder:
         self._subscribe()
         while not self._stopping():
             try:
-                records = take(self._consumer, self._max_records, self._max_bytes, WAIT_S)
+                self._revoked.clear()
+                taken = take(self._consumer, self._max_records, self._max_bytes, WAIT_S)
                 self._status.turn(self._consumer)
-                if records:
-                    self._forward(records)
+                self._forward(self._still_ours(taken) if self._revoked else taken)
             except OutOfRangeError as error:
                 self._pass_gaps(error)
 
@@ -93,6 +93,12 @@ class Forwarder:
 
         def on_assign(consumer: Consumer, partitions: list[TopicPartition]) -> None:
             commit_start_positions(consumer, partitions, self._known, self._start)
+            if partitions:
+                self._known = (
+                    frozenset()
+                )  # the group has started: a topic made anew is read from its beginning
+            for partition in partitions:
+                self._status.ends.pop((partition.topic, partition.partition), None)
             if self._holding:
                 # They would arrive unpaused, and the poll that keeps the membership would return records.
                 if self._incremental:
@@ -100,6 +106,7 @@ class Forwarder:
                 else:
                     consumer.assign(partitions)
                 consumer.pause(partitions)
+            self._status.refused = None
             self._status.assigned = sorted({*self._status.assigned, *_names(partitions)})
             log.info("assigned partitions", extra=fields(partitions=_names(partitions)))
 
@@ -147,17 +154,29 @@ class Forwarder:
                 "--reset-offsets, and start again"
             )
         if gaps:  # each partition reports its own, also those that were passed together
-            gap.commit_earliest(self._consumer, gaps)
+            gap.pass_over(self._consumer, gaps)
         self._consumer.unsubscribe()
         self._subscribe()
 
-    def _forward(self, records: list[Record]) -> None:
-        result = self._publish(records, [], RPC_TIMEOUT_S)
-        if result.error is not None:
-            records = self._hold(records, result, result.error)
-        store_offsets(self._consumer, records)
+    def _forward(self, taken: Taken) -> None:
+        records, ends = taken.records, taken.ends
+        if records:
+            result = self._publish(records, [], RPC_TIMEOUT_S)
+            if result.error is not None:
+                records = self._hold(records, result, result.error)
+                ends = {at: end for at, end in ends.items() if at not in self._revoked}
+        store_offsets(self._consumer, records, ends)
+        self._status.ends.update(ends)
         self._status.forwarded += len(records)
         self._status.bytes += sum(len(record.value or b"") for record in records)
+
+    def _still_ours(self, taken: Taken) -> Taken:
+        """Drop what a rebalance took away in the middle of a take: the new owner reads it again."""
+        ours = {(p.topic, p.partition) for p in self._consumer.assignment()}
+        return Taken(
+            [r for r in taken.records if (r.topic, r.partition) in ours],
+            {at: end for at, end in taken.ends.items() if at in ours},
+        )
 
     def _publish(self, records: list[Record], refused: list[Refused], timeout_s: float) -> Result:
         """Publish the records; dead-letter what Pub/Sub refuses of them, and what it refused before."""

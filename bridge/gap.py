@@ -4,6 +4,7 @@ Retention or a truncation got there before the bridge. With `auto.offset.reset=e
 partition instead of jumping; a seek is refused from then on (librdkafka#2961), so the group is joined anew.
 """
 
+import contextlib
 from collections.abc import Sequence
 
 import msgspec
@@ -13,7 +14,10 @@ TIMEOUT_S = 30.0
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """A partition whose committed offset is not in its log, which holds those from `low` up to `high`."""
+    """A partition whose committed offset is not in its log, which holds those from `low` up to `high`.
+
+    `committed` is -1 where the commit itself is gone: Kafka deletes it with its topic.
+    """
 
     topic: str
     partition: int
@@ -24,10 +28,12 @@ class Gap(msgspec.Struct, frozen=True):
     @property
     def records(self) -> int:
         """How many offsets are gone unread; none where the log ends before the committed offset."""
-        return max(0, self.low - self.committed)
+        return 0 if self.committed < 0 else max(0, self.low - self.committed)
 
     def __str__(self) -> str:
         """Return what is wrong, in words."""
+        if self.committed < 0:
+            return f"{self.topic}/{self.partition}: the committed offset is gone, the topic was made anew"
         text = f"{self.topic}/{self.partition}: the committed offset {self.committed} is out of range: "
         if self.records:
             text += f"the log begins at {self.low}, {self.records} offsets "
@@ -41,23 +47,27 @@ def find(consumer: Consumer, partitions: Sequence[TopicPartition]) -> list[Gap]:
     Raises:
         KafkaException: the brokers did not answer.
     """
+    with contextlib.suppress(KafkaException):  # what was forwarded just now is no gap
+        consumer.commit(asynchronous=False)
     gaps = []
     for partition in consumer.committed(list(partitions), timeout=TIMEOUT_S):
         if partition.error:
             raise KafkaException(partition.error)
         low, high = consumer.get_watermark_offsets(partition, timeout=TIMEOUT_S)
-        if partition.offset >= 0 and not low <= partition.offset <= high:
-            gaps.append(Gap(partition.topic, partition.partition, partition.offset, low, high))
+        if not low <= partition.offset <= high:
+            gaps.append(Gap(partition.topic, partition.partition, max(-1, partition.offset), low, high))
     return gaps
 
 
-def commit_earliest(consumer: Consumer, gaps: Sequence[Gap]) -> None:
-    """Move the group to the beginning of what is there of those partitions.
+def pass_over(consumer: Consumer, gaps: Sequence[Gap]) -> None:
+    """Move the group, and this member, to the beginning of what is there of those partitions.
 
     Raises:
         KafkaException: the commit failed; nothing was moved.
     """
     positions = [TopicPartition(gap.topic, gap.partition, gap.low) for gap in gaps]
+    # What is stored is committed when the partitions go, and would take the group back.
+    consumer.store_offsets(offsets=positions)
     for committed in consumer.commit(offsets=positions, asynchronous=False):
         if committed.error:
             raise KafkaException(committed.error)

@@ -30,12 +30,15 @@ class Status(Collector):
         self._lag_at = float("-inf")
         self._lags: dict[tuple[str, int], int] = {}
         self.assigned: list[str] = []
+        self.ends: dict[tuple[str, int], int] = {}
         self.forwarded = 0
         self.dead_lettered: Counter[str] = Counter()
         self.bytes = 0
         self.retries = 0
         self.gaps: Counter[tuple[str, int]] = Counter()
         self.degraded: str | None = None
+        self.refused: str | None = None
+        self._refused_at = float("-inf")
         self.registry = CollectorRegistry()
         self.registry.register(self)
         self.latency = Histogram(
@@ -50,7 +53,7 @@ class Status(Collector):
         self._turned_at = self._clock()
         if self._turned_at - self._lag_at >= LAG_EVERY_S:
             self._lag_at = self._turned_at
-            self._lags = lag(consumer)
+            self._lags = lag(consumer, self.ends)
         if self._turned_at - self._reported_at >= REPORT_EVERY_S:
             self._reported_at = self._turned_at
             self.report(consumer)
@@ -58,11 +61,19 @@ class Status(Collector):
     def acknowledged(self, seconds: float) -> None:
         """Note that Pub/Sub acknowledged a request, so many seconds after it was sent."""
         self._acknowledged_at = self._clock()
+        self.refused = None
         self.latency.observe(seconds)
+
+    def refuse(self, reason: str) -> None:
+        """Note that the brokers refuse the bridge, and say so once a minute, however often it tries."""
+        self.refused = reason
+        if self._clock() - self._refused_at >= REPORT_EVERY_S:
+            self._refused_at = self._clock()
+            log.error("%s", reason)
 
     def report(self, consumer: Consumer) -> None:
         """Log the counts and the lag now."""
-        self._lags = lag(consumer)
+        self._lags = lag(consumer, self.ends)
         by_partition = {f"{topic}/{partition}": each for (topic, partition), each in self._lags.items()}
         extra = {**self.counts(), "lag": sum(by_partition.values()), "lag_by_partition": by_partition}
         if self.degraded is not None:
@@ -87,7 +98,7 @@ class Status(Collector):
         """Return why the bridge does not forward now, None when it does."""
         if not self.is_alive():
             return f"the loop has not turned for {MAX_TURN_S:.0f} s"
-        return self.degraded or (None if self.assigned else "no partition is assigned")
+        return self.degraded or (None if self.assigned else self.refused or "no partition is assigned")
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics, read from the counts when they are asked for."""

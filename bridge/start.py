@@ -1,34 +1,52 @@
 """Where a group starts: resolved and committed once, so that a quiet partition loses nothing later.
 
 The start policy is for a group without any commit, and for the topics that are there when the bridge starts.
-A topic or a partition that comes later starts at its beginning: what was written before the bridge noticed it
-is forwarded too. From then on every partition has a commit, and a commit that has
-gone out of range is an error, never a silent jump (`auto.offset.reset=error`).
+A topic or a partition that comes later, also one made anew, whose commits Kafka deletes, starts at its
+beginning: what was written before the bridge noticed it is forwarded too. From then on every partition has a
+commit, and a commit that has gone out of range is an error, never a silent jump (`auto.offset.reset=error`).
 """
 
 import re
+import time
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import ClusterMetadata  # type: ignore[attr-defined] # it is there
 
 from logs import fields, log
 
 TIMEOUT_S = 30.0
+ASK_AGAIN_AFTER_S = 5.0
 
 
 def existing(consumer: Consumer, topics: Sequence[str]) -> frozenset[str]:
     """Return the topics that are there now, of names and of patterns, which begin with ^.
+
+    It is the first question to the brokers. Where they refuse a password or a certificate, the consumer's
+    `error_cb` is told so meanwhile.
 
     Raises:
         KafkaException: the brokers did not answer.
     """
     names = {topic for topic in topics if not topic.startswith("^")}
     patterns = [re.compile(topic) for topic in topics if topic.startswith("^")]
-    there = consumer.list_topics(timeout=TIMEOUT_S).topics
+    there = _ask(consumer, time.monotonic() + TIMEOUT_S).topics
     return frozenset(
         name for name in there if name in names or any(pattern.search(name) for pattern in patterns)
     )
+
+
+def _ask(consumer: Consumer, until: float) -> ClusterMetadata:
+    while True:
+        try:
+            answer: ClusterMetadata = consumer.list_topics(timeout=ASK_AGAIN_AFTER_S)
+        except KafkaException:
+            consumer.poll(0)  # calls error_cb
+            if time.monotonic() >= until:
+                raise
+        else:
+            return answer
 
 
 def commit_start_positions(

@@ -101,10 +101,9 @@ class RealCluster:
         Raises:
             StartError: Java or Maven is missing, or it did not start.
         """
-        jars = _jars()
-        classes = ":".join([*map(str, classpath), f"{jars}/*"])
+        classes = [*map(str, classpath), f"{fetch_jars()}/*"]
         self._folder = folder.resolve()
-        self._java = ["java", *JVM, *LOGGING, *jvm, "-cp", classes]
+        self._java = ["java", *JVM, *LOGGING, *jvm, "-cp", ":".join(classes)]
         self._replicas = min(3, brokers)
         protocols = {"PLAINTEXT": "PLAINTEXT", **listeners}
         self._ports = [{name: free_port() for name in ("CONTROLLER", *protocols)} for _ in range(brokers)]
@@ -262,7 +261,7 @@ def _in_sync(seen: ClusterMetadata, broker: int) -> bool:
     )
 
 
-def _jars() -> Path:
+def fetch_jars() -> Path:
     """Return the folder of Kafka's jars, fetched once.
 
     Raises:

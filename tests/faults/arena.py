@@ -1,7 +1,6 @@
 """Where a fault happens: bridges between a Kafka topic under load and a Pub/Sub of their own."""
 
 import contextlib
-import json
 import random
 import signal
 import sys
@@ -333,18 +332,6 @@ class Arena:
             bridge.stop()
         time.sleep(1.5)  # the collectors' pull waits 1 s
         return self.ledger.verdict()
-
-
-def lines(bridge: Process) -> list[dict[str, object]]:
-    """Return a bridge's log lines, without what gRPC's library says on stderr of a lost connection."""
-    text = bridge.log.read_text()
-    complete = text[: text.rfind("\n") + 1].splitlines()
-    return [json.loads(line) for line in complete if line.startswith("{")]
-
-
-def says(bridge: Process, text: str) -> int:
-    """Return how many of a bridge's log lines say this."""
-    return sum(text in str(line["message"]) for line in lines(bridge))
 
 
 def memory_mb(pid: int) -> float:

@@ -11,8 +11,9 @@ from google.cloud.pubsub_v1 import PublisherClient
 import bridge.__main__ as program
 from bridge import forward, start
 from bridge.config import Config
-from bridge.consumer import store_offsets
+from bridge.consumer import Commits, Taken, store_offsets
 from bridge.forward import Forwarder
+from bridge.health import Status
 from bridge.publish import Failure, Publisher, Result
 from envelope import Record
 
@@ -21,9 +22,9 @@ def auto_store() -> None:
     """Librdkafka stores what was taken, be it forwarded or not."""
     opened = program._open_consumer  # noqa: SLF001 - what is broken here is its inside
 
-    def open_consumer(config: Config) -> Consumer:
+    def open_consumer(config: Config, status: Status, commits: Commits) -> Consumer:
         config.kafka["enable.auto.offset.store"] = "true"
-        return opened(config)
+        return opened(config, status, commits)
 
     program._open_consumer = open_consumer  # noqa: SLF001
     vars(forward)["store_offsets"] = lambda *_: None
@@ -33,9 +34,9 @@ def store_before_ack() -> None:
     """The position is stored, and then the records are published."""
     forwarded = Forwarder._forward  # noqa: SLF001
 
-    def store_and_forward(self: Forwarder, records: list[Record]) -> None:
-        store_offsets(self._consumer, records)
-        forwarded(self, records)
+    def store_and_forward(self: Forwarder, taken: Taken) -> None:
+        store_offsets(self._consumer, taken.records, taken.ends)
+        forwarded(self, taken)
 
     Forwarder._forward = store_and_forward  # type: ignore[method-assign] # noqa: SLF001
 

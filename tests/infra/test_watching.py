@@ -212,7 +212,7 @@ def run_into_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
     consumer = _Consumer([])
     consumer.assigned, consumer.group, consumer.ends = [P1], {P1: 77}, {P1: (80, 90)}
     consumer.waiting = [out_of_range()]
-    monkeypatch.setattr(bridge.__main__, "_open_consumer", lambda _: consumer)
+    monkeypatch.setattr(bridge.__main__, "_open_consumer", lambda *_: consumer)
     monkeypatch.setattr(bridge.__main__, "exit_after", lambda _: None)
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", "127.0.0.1:1")
     settings = {

@@ -1,7 +1,7 @@
 """What Kafka has becomes records without a loss, and the position after them is stored."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import pytest
@@ -15,7 +15,16 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from bridge.consumer import OutOfRangeError, StoppedByKafkaError, lag, store_offsets, take
+from bridge.consumer import (
+    Commits,
+    OutOfRangeError,
+    StoppedByKafkaError,
+    Taken,
+    is_refusal,
+    lag,
+    store_offsets,
+    take,
+)
 from envelope import Header, Record
 from logs import log
 
@@ -28,6 +37,9 @@ class FakeConsumer:
         self.asked: list[tuple[int, float]] = []
         self.stored: list[tuple[str, int, int]] = []
         self.positions: dict[tuple[str, int], tuple[int, int]] = {}
+        self.answers: list[KafkaError | None] = []
+        self.commits = 0
+        self.on_commit: Callable[[KafkaError | None, list[TopicPartition]], None]
         self._lost = lost
 
     def consume(self, count: int, timeout: float) -> list[Message]:
@@ -41,6 +53,19 @@ class FakeConsumer:
         if all(p.topic in self._lost for p in offsets):
             raise KafkaException(KafkaError(KafkaError._STATE, "Erroneous state"))  # noqa: SLF001
         self.stored += [(p.topic, p.partition, p.offset) for p in offsets if p.topic not in self._lost]
+
+    def commit(self, *, asynchronous: bool) -> None:
+        """Begin a commit, where something is stored."""
+        assert asynchronous
+        self.commits += 1
+        if not self.answers:
+            raise KafkaException(KafkaError(KafkaError._NO_OFFSET))  # noqa: SLF001
+
+    def poll(self, timeout: float) -> None:
+        """Give the next answer to a commit."""
+        assert timeout > 0
+        if self.answers:
+            self.on_commit(self.answers.pop(0), [TopicPartition("t", 1)])
 
     def assignment(self) -> list[TopicPartition]:
         """Return the partitions that have a position."""
@@ -89,7 +114,7 @@ def _visible_log(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_take_waits_for_the_first_only() -> None:
     """The first record is waited for, the others are taken as far as they are there."""
     consumer = FakeConsumer([message(n) for n in range(700)])
-    assert [r.offset for r in take(consumer.real, 8_000, 10**6, 0.5)] == list(range(700))
+    assert [r.offset for r in take(consumer.real, 8_000, 10**6, 0.5).records] == list(range(700))
     assert consumer.asked[0] == (1, 0.5)
     assert {timeout for _, timeout in consumer.asked[1:]} == {0}
 
@@ -97,7 +122,7 @@ def test_take_waits_for_the_first_only() -> None:
 def test_take_of_nothing() -> None:
     """An idle topic is asked once a turn."""
     consumer = FakeConsumer()
-    assert take(consumer.real, 8_000, 10**6, 0.5) == []
+    assert take(consumer.real, 8_000, 10**6, 0.5) == Taken([], {})
     assert consumer.asked == [(1, 0.5)]
 
 
@@ -105,7 +130,7 @@ def test_take_of_nothing() -> None:
 def test_take_is_bounded_by_count(bound: int) -> None:
     """Never more records than asked for; the rest stays with the consumer."""
     consumer = FakeConsumer([message(n) for n in range(1_000)])
-    assert len(take(consumer.real, bound, 10**6, 0.5)) == bound
+    assert len(take(consumer.real, bound, 10**6, 0.5).records) == bound
     assert len(consumer.waiting) == 1_000 - bound
 
 
@@ -113,9 +138,9 @@ def test_take_is_bounded_by_bytes() -> None:
     """Once the bytes are reached nothing more is asked for."""
     consumer = FakeConsumer([message(n, bytes(1_000)) for n in range(3_000)])
     taken = take(consumer.real, 8_000, 600_000, 0.5)
-    assert 600 <= len(taken) <= 600 + 500
+    assert 600 <= len(taken.records) <= 600 + 500
     consumer = FakeConsumer([message(n, bytes(1_000)) for n in range(10)])
-    assert len(take(consumer.real, 8_000, 1_000, 0.5)) == 1
+    assert len(take(consumer.real, 8_000, 1_000, 0.5).records) == 1
 
 
 @pytest.mark.parametrize(
@@ -129,7 +154,7 @@ def test_take_is_bounded_by_bytes() -> None:
 def test_headers_are_kept(headers: list[Header] | None, expected: Sequence[Header]) -> None:
     """Null, empty, binary and repeated headers come as they are, in order."""
     given = Message(topic="t", partition=0, offset=1, value=b"v", headers=headers)  # type: ignore[arg-type] # a value may be None
-    (taken,) = take(FakeConsumer([given]).real, 10, 10, 0.5)
+    (taken,) = take(FakeConsumer([given]).real, 10, 10, 0.5).records
     assert taken.headers == tuple(expected)
 
 
@@ -139,7 +164,7 @@ def test_key_and_value_are_kept(raw: bytes | None) -> None:
     given = Message(
         topic="t", partition=2, offset=1, key=raw, value=raw, timestamp=(TIMESTAMP_CREATE_TIME, 9)
     )
-    assert take(FakeConsumer([given]).real, 10, 10, 0.5) == [Record("t", 2, 1, 9, raw, (), raw)]
+    assert take(FakeConsumer([given]).real, 10, 10, 0.5).records == [Record("t", 2, 1, 9, raw, (), raw)]
 
 
 @pytest.mark.parametrize(
@@ -154,7 +179,7 @@ def test_timestamp_is_kept(given: tuple[int, int], expected: int | None) -> None
     """No timestamp is None, and the epoch is not."""
     (taken,) = take(
         FakeConsumer([Message(topic="t", partition=0, offset=1, value=b"", timestamp=given)]).real, 1, 1, 0.5
-    )
+    ).records
     assert taken.timestamp == expected
 
 
@@ -170,14 +195,14 @@ def test_header_name_that_is_no_text_does_not_stop_the_bridge() -> None:
     """A record with a header name that is not UTF-8 is neither lost nor the end of the process for ever."""
     given = UndecodableHeaders(topic="t", partition=0, offset=1, value=b"v")
     taken = take(FakeConsumer([given, message(2)]).real, 10, 10**6, 0.5)
-    assert [(r.offset, r.value) for r in taken] == [(1, b"v"), (2, b"v")]
+    assert [(r.offset, r.value) for r in taken.records] == [(1, b"v"), (2, b"v")]
 
 
 def test_transient_error_is_logged_and_records_go_on(caplog: pytest.LogCaptureFixture) -> None:
     """An error that says nothing of a record is logged, and the records beside it are taken."""
     messages = [message(1), failure(KafkaError._TRANSPORT, "broker down"), message(2)]  # noqa: SLF001
     taken = take(FakeConsumer(messages).real, 10, 10**6, 0.5)
-    assert [r.offset for r in taken] == [1, 2]
+    assert [r.offset for r in taken.records] == [1, 2]
     assert "broker down" in caplog.text
 
 
@@ -237,4 +262,81 @@ def test_lag_is_what_was_not_taken() -> None:
         ("unread", 0): (-1001, 15),
         ("unknown", 0): (3, -1001),
     }
-    assert lag(consumer.real) == {("a", 0): 5, ("a", 1): 0, ("b", 0): 0}
+    assert lag(consumer.real, {}) == {("a", 0): 5, ("a", 1): 0, ("b", 0): 0}
+
+
+def end_of(partition: int, offset: int) -> Message:
+    """Return what tells that a partition has no more."""
+    error = KafkaError(KafkaError._PARTITION_EOF, "no more")  # noqa: SLF001
+    return Message(topic="t", partition=partition, offset=offset, error=error)
+
+
+def test_end_of_a_partition_is_taken_beside_the_records(caplog: pytest.LogCaptureFixture) -> None:
+    """Where a partition has no more, its end is kept, silently, and the records of the others are taken."""
+    given = [end_of(1, 12), message(3), end_of(0, 9), message(9)]
+    taken = take(FakeConsumer(given).real, 10, 10**6, 0.5)
+    assert [r.offset for r in taken.records] == [3, 9]
+    assert taken.ends == {("t", 1): 12, ("t", 0): 9}
+    assert caplog.text == ""
+
+
+def test_end_that_holds_no_record_is_stored() -> None:
+    """The position passes a transaction's marker that is last in a log, and never goes back."""
+    consumer = FakeConsumer()
+    store_offsets(
+        consumer.real, [record("t", 0, 9), record("t", 1, 9)], {("t", 0): 12, ("t", 1): 9, ("t", 2): 5}
+    )
+    assert sorted(consumer.stored) == [("t", 0, 12), ("t", 1, 10), ("t", 2, 5)]
+
+
+def test_end_that_holds_no_record_is_no_lag() -> None:
+    """Behind what was taken, only what a consumer is never given is not a lag."""
+    consumer = FakeConsumer()
+    consumer.positions = {("t", 0): (10, 12), ("t", 1): (10, 15), ("t", 2): (-1001, 7)}
+    assert lag(consumer.real, {("t", 0): 12, ("t", 1): 12, ("t", 2): 7}) == {
+        ("t", 0): 0,
+        ("t", 1): 3,
+        ("t", 2): 0,
+    }
+
+
+def commit_stored(answers: list[KafkaError | None], seconds: float) -> int:
+    """Commit before closing, with these answers, and return how many commits were made."""
+    consumer, commits = FakeConsumer(), Commits()
+    consumer.answers, consumer.on_commit = answers, commits.on_commit
+    commits.commit_stored(consumer.real, seconds)
+    return consumer.commits
+
+
+@pytest.mark.parametrize(
+    "code", [KafkaError.ILLEGAL_GENERATION, KafkaError.REBALANCE_IN_PROGRESS, KafkaError.STALE_MEMBER_EPOCH]
+)
+def test_commit_refused_by_a_rebalance_is_made_again(code: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Members that stop together spoil each other's last commit: it is made again in the new group."""
+    assert commit_stored([KafkaError(code), KafkaError(code), None], 5) == 3
+    assert caplog.messages == ["commit failed"] * 2
+
+
+def test_last_commit_is_not_made_for_ever() -> None:
+    """Nothing stored, an answer, an error that stays, or no time left: the consumer is closed."""
+    assert commit_stored([], 5) == 1
+    assert commit_stored([None], 5) == 1
+    assert commit_stored([KafkaError(KafkaError._NO_OFFSET)], 5) == 1  # noqa: SLF001
+    assert commit_stored([KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED), None], 5) == 1
+    assert commit_stored([KafkaError(KafkaError.ILLEGAL_GENERATION)] * 1_000_000, 0.1) < 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "expected"),
+    [
+        (KafkaError._AUTHENTICATION, "Authentication failed", True),  # noqa: SLF001
+        (KafkaError._SSL, "SSL handshake failed", True),  # noqa: SLF001
+        (KafkaError._TRANSPORT, "error:0A000412:SSL routines::ssl/tls alert bad certificate", True),  # noqa: SLF001
+        (KafkaError._TRANSPORT, "error:0A000086:SSL routines::certificate verify failed", True),  # noqa: SLF001
+        (KafkaError._TRANSPORT, "error:0A000126:SSL routines::unexpected eof while reading", False),  # noqa: SLF001
+        (KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down", False),  # noqa: SLF001
+    ],
+)
+def test_refusal_is_told_from_an_outage(code: int, text: str, expected: bool) -> None:  # noqa: FBT001
+    """What somebody has to mend, a password or a certificate, is not taken for brokers that are away."""
+    assert is_refusal(KafkaError(code, text)) == expected

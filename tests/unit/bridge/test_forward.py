@@ -69,9 +69,16 @@ class FakeConsumer:
         """Add partitions early, from within the callback."""
         self.assigned += [(p.topic, p.partition) for p in partitions]
 
-    def commit(self, *, offsets: list[TopicPartition], asynchronous: bool) -> list[TopicPartition]:
-        """Commit."""
-        assert not asynchronous
+    def commit(
+        self, *, offsets: list[TopicPartition] | None = None, asynchronous: bool
+    ) -> list[TopicPartition]:
+        """Commit these, or what is stored."""
+        assert offsets is None or not asynchronous
+        if offsets is None:
+            if not self.stored:
+                raise KafkaException(KafkaError(KafkaError._NO_OFFSET))  # noqa: SLF001
+            self.group.update({(topic, partition): offset for topic, partition, offset in self.stored})
+            return []
         self.commits.append({(p.topic, p.partition): p.offset for p in offsets})
         return offsets
 
@@ -231,6 +238,12 @@ class Bridge:
 def message(at: At, offset: int, value: bytes = b"v") -> Message:
     """Return a message at a position."""
     return Message(topic=at[0], partition=at[1], offset=offset, value=value)
+
+
+def end_of(at: At, offset: int) -> Message:
+    """Return what tells that a partition has no more."""
+    error = KafkaError(KafkaError._PARTITION_EOF)  # noqa: SLF001
+    return Message(topic=at[0], partition=at[1], offset=offset, error=error)
 
 
 def out_of_range() -> Message:
@@ -535,10 +548,55 @@ def test_offset_out_of_range_resumes_at_the_earliest(caplog: pytest.LogCaptureFi
     bridge.consumer.group[P1] = 77
     bridge.run(out_of_range())
     assert bridge.consumer.commits == [{P1: 80}]
+    assert bridge.stored == [("t", 1, 80)], "leaving would otherwise commit the old position again"
     assert bridge.consumer.joins == 3  # two by the tests' two runs, and the new one
     assert bridge.status.counts()["gap"] == 3
     (line,) = [r for r in caplog.records if r.getMessage().startswith("gap: ")]
     assert line.__dict__["fields"]["missing"] == 3
+
+
+def test_commit_that_went_with_its_topic(caplog: pytest.LogCaptureFixture) -> None:
+    """Where Kafka deleted commit and topic, the new one is read whole: no stored position goes back to it."""
+    bridge = Bridge(on_out_of_range="resume")
+    bridge.run(message(P1, 9))
+    bridge.consumer.commit = lambda **_: []  # type: ignore[method-assign] # to be refused
+    bridge.consumer.group[P1] = -1001
+    bridge.consumer.ends[P1] = (0, 30)
+    bridge.run(out_of_range())
+    assert bridge.consumer.stored[-1] == ("t", 1, 0)
+    assert "t/1: the committed offset is gone" in caplog.text
+    assert bridge.status.counts()["gap"] == 0
+
+
+def test_gap_begins_behind_what_was_forwarded() -> None:
+    """What was forwarded and is not committed yet does not count as gone."""
+    bridge = Bridge(on_out_of_range="resume")
+    bridge.consumer.group[P1] = 70
+    bridge.run(message(P1, 76))
+    bridge.consumer.ends[P1] = (80, 90)
+    bridge.run(out_of_range())
+    assert bridge.status.gaps == {("t", 1): 3}
+
+
+def test_end_that_holds_no_record_is_stored(bridge: Bridge) -> None:
+    """Where a log ends in what is never given out, that end is stored, also when no record came."""
+    bridge.run(message(P0, 4), end_of(P0, 6))
+    bridge.run(end_of(P1, 3))
+    assert bridge.stored == [("t", 0, 6), ("t", 1, 3)]
+    assert len(bridge.publisher.published) == 1
+
+
+def test_end_of_a_partition_that_left_is_not_stored(bridge: Bridge) -> None:
+    """An end found before a partition left and came back would skip the records that were dropped."""
+
+    def away_and_back() -> None:
+        bridge.consumer.rebalance_out(bridge.consumer.on_revoke)
+        bridge.consumer.rebalance_in(P0, P1)
+
+    bridge.publisher.results = [down]
+    bridge.consumer.in_poll = [away_and_back]
+    bridge.run(message(P0, 4), end_of(P0, 6), end_of(P1, 3))
+    assert bridge.stored == []
 
 
 def test_truncated_log_resumes_at_the_earliest() -> None:
@@ -667,7 +725,7 @@ def test_status_line_goes_on_while_holding(bridge: Bridge, caplog: pytest.LogCap
 
 
 def test_partition_revoked_in_the_middle_of_a_take(bridge: Bridge) -> None:
-    """A record taken before its partition went is sent, and its offset is left to the new owner."""
+    """A record taken before its partition went is left to the new owner, and not sent twice."""
     consume = bridge.consumer.consume
 
     def with_rebalance(count: int, timeout: float) -> list[Message]:
@@ -679,5 +737,18 @@ def test_partition_revoked_in_the_middle_of_a_take(bridge: Bridge) -> None:
 
     bridge.consumer.consume = with_rebalance  # type: ignore[method-assign]
     bridge.run(message(P1, 8), message(P0, 4))
-    assert positions(bridge.publisher.published[0]) == [(1, 8), (0, 4)]
+    assert positions(bridge.publisher.published[0]) == [(0, 4)]
     assert bridge.stored == [("t", 0, 5)]
+
+
+def test_topic_made_anew_is_read_from_its_beginning() -> None:
+    """Once its group has started, partitions that come back without a commit begin where their log does.
+
+    Kafka deletes the commits with a topic, and a `latest` group would otherwise skip what the new one has.
+    """
+    bridge = Bridge()
+    bridge.consumer.group = {P0: -1001, P1: -1001}
+    bridge.consumer.ends = {P0: (0, 5), P1: (2, 7)}
+    bridge.consumer.rebalance_out(bridge.consumer.on_revoke)
+    bridge.consumer.rebalance_in(P0, P1)
+    assert bridge.consumer.commits == [{P0: 0, P1: 2}]

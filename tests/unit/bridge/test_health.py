@@ -189,3 +189,15 @@ def test_metrics_are_prometheus_text(port: int, status: Status, clock: Clock) ->
         ("bridge_publish_seconds_sum",): 0.02,
     }
     assert samples.items() >= expected.items()
+
+
+def test_refusal_is_said_once_a_minute(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """However often brokers refuse the bridge, a minute has one line of it; /readyz has the reason."""
+    status = Status(clock)
+    for _ in range(50):
+        status.refuse("refused: a password")
+        clock.now += REPORT_EVERY_S / 40
+    assert caplog.messages == ["refused: a password"] * 2
+    assert status.unready() == "refused: a password"
+    status.acknowledged(0.1)
+    assert status.unready() == "no partition is assigned"

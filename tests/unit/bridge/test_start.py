@@ -147,3 +147,24 @@ def test_existing_topics_are_found_by_name_and_by_pattern() -> None:
         list_topics=lambda *, timeout: SimpleNamespace(topics=dict.fromkeys(["a", "b1", "b2", "c"], timeout))
     )
     assert existing(cast("Consumer", consumer), ["a", "^b.*", "missing"]) == {"a", "b1", "b2"}
+
+
+def test_brokers_that_do_not_answer_are_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Meanwhile errors are served, so that a refused password is told; in the end the bridge gives up."""
+    now = [0.0]
+    served: list[float] = []
+    answers = iter([False, False, True])
+
+    def list_topics(*, timeout: float) -> SimpleNamespace:
+        now[0] += timeout
+        if not next(answers, False):
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT, "no answer"))  # noqa: SLF001
+        return SimpleNamespace(topics={"a": None})
+
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    consumer = cast("Consumer", SimpleNamespace(list_topics=list_topics, poll=served.append))
+    assert existing(consumer, ["a"]) == {"a"}
+    assert served == [0, 0]
+    with pytest.raises(KafkaException, match="no answer"):
+        existing(consumer, ["a"])
+    assert now[0] < 60
