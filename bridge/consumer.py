@@ -1,7 +1,7 @@
 """The Kafka side: messages taken as records, offsets stored once they are acknowledged."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 import msgspec
 from confluent_kafka import (
@@ -48,13 +48,20 @@ Ends = dict[tuple[str, int], int]
 
 
 class Taken(msgspec.Struct, frozen=True):
-    """Records in their order, and the ends of the partitions that have no more, by topic and partition.
+    """Records in their order, and the position behind what was taken, by topic and partition.
 
-    An end is behind the last record where a transaction's marker, or an aborted record, is last in the log.
+    A transaction's marker, or an aborted record, that ends the log is before that position too.
     """
 
     records: list[Record]
     ends: Ends
+
+    def without(self, gone: Container[tuple[str, int]]) -> "Taken":
+        """Return what is of other partitions than these."""
+        return Taken(
+            [record for record in self.records if (record.topic, record.partition) not in gone],
+            {at: end for at, end in self.ends.items() if at not in gone},
+        )
 
 
 class StoppedByKafkaError(Exception):
@@ -84,15 +91,9 @@ def take(consumer: Consumer, max_records: int, max_bytes: int, wait_s: float) ->
     return taken
 
 
-def store_offsets(
-    consumer: Consumer, records: Iterable[Record], ends: Mapping[tuple[str, int], int] = {}
-) -> None:
-    """Store the position after the records, and after what else is before those ends, to be committed."""
-    # The last of a partition wins, and it is the highest: they come in order.
-    positions = {(record.topic, record.partition): record.offset + 1 for record in records}
-    for at, end in ends.items():
-        positions[at] = max(end, positions.get(at, end))
-    for (topic, partition), offset in positions.items():
+def store_offsets(consumer: Consumer, ends: Ends) -> None:
+    """Store the positions, to be committed."""
+    for (topic, partition), offset in ends.items():
         # One by one: of a list, it raises only when every partition fails.
         try:
             consumer.store_offsets(offsets=[TopicPartition(topic, partition, offset)])
@@ -166,36 +167,54 @@ def lag(consumer: Consumer, ends: Mapping[tuple[str, int], int]) -> dict[tuple[s
 
 def _add(messages: Iterable[Message], taken: Taken) -> int:
     """Add the messages to what is taken, and return the bytes of what they hold."""
-    # For every message there is: a call fewer is a twentieth of the bridge's CPU.
+    # For every message there is: a call fewer is a twentieth of the bridge's CPU. So is what is looked at
+    # again later, when the processor's caches hold other records.
     size = 0
+    last: Record | None = None
     for message in messages:
         error = message.error()
         if error is not None:
+            _end(last, taken.ends)
+            last = None
             if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
                 taken.ends[message.topic(), message.partition()] = message.offset()  # type: ignore[index, assignment]
             else:
                 check(error, message)
             continue
+        topic, partition = message.topic(), message.partition()
+        if last is not None and (partition != last.partition or topic != last.topic):
+            _end(last, taken.ends)
         kind, timestamp = message.timestamp()
         key, value = message.key(), message.value()
         try:
             headers = tuple(message.headers() or ())
         except UnicodeDecodeError as cause:
             headers = _without_headers(message, cause)
-        size += (len(value) if value else 0) + (len(key) if key else 0)
-        size += sum([len(name) + len(content) for name, content in headers if content])  # type: ignore[arg-type, misc]
-        taken.records.append(
-            Record(
-                message.topic(),  # type: ignore[arg-type] # None and str are for producers and deserializers
-                message.partition(),  # type: ignore[arg-type]
-                message.offset(),  # type: ignore[arg-type]
-                None if kind == TIMESTAMP_NOT_AVAILABLE or timestamp == NO_TIMESTAMP else timestamp,
-                key,
-                headers,  # type: ignore[arg-type]
-                value,
-            )
+        if value:
+            size += len(value)
+        if key:
+            size += len(key)
+        for name, content in headers:
+            size += len(name)  # type: ignore[arg-type] # as below
+            if content:
+                size += len(content)
+        last = Record(
+            topic,  # type: ignore[arg-type] # None and str are for producers and deserializers
+            partition,  # type: ignore[arg-type]
+            message.offset(),  # type: ignore[arg-type]
+            None if kind == TIMESTAMP_NOT_AVAILABLE or timestamp == NO_TIMESTAMP else timestamp,
+            key,
+            headers,  # type: ignore[arg-type]
+            value,
         )
+        taken.records.append(last)
+    _end(last, taken.ends)
     return size
+
+
+def _end(last: Record | None, ends: Ends) -> None:
+    if last is not None:
+        ends[last.topic, last.partition] = last.offset + 1
 
 
 def _without_headers(message: Message, error: UnicodeDecodeError) -> tuple[Header, ...]:

@@ -93,19 +93,21 @@ class Forwarder:
 
         def on_assign(consumer: Consumer, partitions: list[TopicPartition]) -> None:
             commit_start_positions(consumer, partitions, self._known, self._start)
-            if partitions:
-                self._known = (
-                    frozenset()
-                )  # the group has started: a topic made anew is read from its beginning
+            if partitions:  # the group has started: a topic made anew is read from its beginning
+                self._known = frozenset()
             for partition in partitions:
                 self._status.ends.pop((partition.topic, partition.partition), None)
+            # Assigned here, not after this callback: only what is assigned can be paused or resumed.
+            if self._incremental:
+                consumer.incremental_assign(partitions)
+            else:
+                consumer.assign(partitions)
             if self._holding:
-                # They would arrive unpaused, and the poll that keeps the membership would return records.
-                if self._incremental:
-                    consumer.incremental_assign(partitions)
-                else:
-                    consumer.assign(partitions)
+                # The poll that keeps the membership would return records of theirs.
                 consumer.pause(partitions)
+            else:
+                # One that left while it was paused comes back paused.
+                consumer.resume(partitions)
             self._status.refused = None
             self._status.assigned = sorted({*self._status.assigned, *_names(partitions)})
             log.info("assigned partitions", extra=fields(partitions=_names(partitions)))
@@ -159,24 +161,18 @@ class Forwarder:
         self._subscribe()
 
     def _forward(self, taken: Taken) -> None:
-        records, ends = taken.records, taken.ends
-        if records:
-            result = self._publish(records, [], RPC_TIMEOUT_S)
+        if taken.records:
+            result = self._publish(taken.records, [], RPC_TIMEOUT_S)
             if result.error is not None:
-                records = self._hold(records, result, result.error)
-                ends = {at: end for at, end in ends.items() if at not in self._revoked}
-        store_offsets(self._consumer, records, ends)
-        self._status.ends.update(ends)
-        self._status.forwarded += len(records)
-        self._status.bytes += sum(len(record.value or b"") for record in records)
+                taken = self._hold(taken, result, result.error)
+        store_offsets(self._consumer, taken.ends)
+        self._status.ends.update(taken.ends)
+        self._status.forwarded += len(taken.records)
 
     def _still_ours(self, taken: Taken) -> Taken:
         """Drop what a rebalance took away in the middle of a take: the new owner reads it again."""
         ours = {(p.topic, p.partition) for p in self._consumer.assignment()}
-        return Taken(
-            [r for r in taken.records if (r.topic, r.partition) in ours],
-            {at: end for at, end in taken.ends.items() if at in ours},
-        )
+        return taken.without(taken.ends.keys() - ours)
 
     def _publish(self, records: list[Record], refused: list[Refused], timeout_s: float) -> Result:
         """Publish the records; dead-letter what Pub/Sub refuses of them, and what it refused before."""
@@ -199,14 +195,16 @@ class Forwarder:
             )
         return Result(result.unsent, unsent, result.error or error)
 
-    def _hold(self, records: list[Record], result: Result, error: Failure) -> list[Record]:
-        """Try until Pub/Sub has the records; return those whose partitions are still this member's.
+    def _hold(self, taken: Taken, result: Result, error: Failure) -> Taken:
+        """Try until Pub/Sub has the records; return what is of partitions that are still this member's.
 
         Every partition is paused and the consumer polled all the while, so that an outage does not cost the
         membership. A poll may then revoke partitions: their records are dropped, whoever has them next reads
         them again.
         """
-        log.error("Pub/Sub does not take records, holding: %s", error, extra=fields(records=len(records)))
+        log.error(
+            "Pub/Sub does not take records, holding: %s", error, extra=fields(records=len(taken.records))
+        )
         said = {error.code}
         self._revoked.clear()
         self._holding = True
@@ -222,7 +220,6 @@ class Forwarder:
                 backoff = min(
                     backoff * 2, MAX_PERMANENT_BACKOFF_S if result.error.permanent else MAX_BACKOFF_S
                 )
-                records = [r for r in records if self._is_ours(r)]
                 self._status.retries += 1
                 result = self._try_again(
                     [r for r in result.unsent if self._is_ours(r)],
@@ -232,8 +229,9 @@ class Forwarder:
             self._holding = False
             self._status.degraded = None
             self._consumer.resume(self._consumer.assignment())
-        log.info("Pub/Sub takes records again", extra=fields(records=len(records)))
-        return records
+        taken = taken.without(self._revoked)
+        log.info("Pub/Sub takes records again", extra=fields(records=len(taken.records)))
+        return taken
 
     def _try_again(self, unsent: list[Record], refused: list[Refused]) -> Result:
         """Publish the first few, and the rest only once they are acknowledged."""

@@ -58,9 +58,10 @@ class Status(Collector):
             self._reported_at = self._turned_at
             self.report(consumer)
 
-    def acknowledged(self, seconds: float) -> None:
-        """Note that Pub/Sub acknowledged a request, so many seconds after it was sent."""
+    def acknowledged(self, seconds: float, size: int) -> None:
+        """Note that Pub/Sub acknowledged a request of so many bytes, so many seconds after it was sent."""
         self._acknowledged_at = self._clock()
+        self.bytes += size
         self.refused = None
         self.latency.observe(seconds)
 
@@ -105,7 +106,9 @@ class Status(Collector):
         yield CounterMetricFamily(
             "bridge_forwarded", "Records acknowledged by Pub/Sub, dead letters among them", self.forwarded
         )
-        yield CounterMetricFamily("bridge_forwarded_bytes", "Bytes of their values", self.bytes)
+        yield CounterMetricFamily(
+            "bridge_forwarded_bytes", "Bytes of the requests that Pub/Sub acknowledged", self.bytes
+        )
         dead_letters = CounterMetricFamily(
             "bridge_dead_letters", "Records that Pub/Sub cannot take", labels=["reason"]
         )

@@ -144,7 +144,7 @@ class Publisher:
 
     `bundle` is how many records a message may carry, None for as many as fit while a call brings many, and
     one record to a message otherwise. `abandoned` is asked several times a second whether to give up waiting;
-    `observe` is told the seconds to each answer.
+    `observe` is told of each acknowledged request the seconds that it took, and its bytes.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class Publisher:
         *,
         ordering: Literal["none", "partition", "key"] = "none",
         bundle: int | None = 1,
-        observe: Callable[[float], None] = lambda _: None,
+        observe: Callable[[float, int], None] = lambda *_: None,
     ) -> None:
         self._stub = stub
         self._topic = topic
@@ -214,7 +214,7 @@ class Publisher:
             lane, batch, call, sent_at = in_flight.popleft()
             failure = self._wait(call)
             if failure is None:
-                self._observe(time.monotonic() - sent_at)
+                self._observe(time.monotonic() - sent_at, len(batch.request))
             elif failure.code not in _REFUSED:
                 error = failure
                 unsent += batch.records

@@ -35,7 +35,7 @@ def store_before_ack() -> None:
     forwarded = Forwarder._forward  # noqa: SLF001
 
     def store_and_forward(self: Forwarder, taken: Taken) -> None:
-        store_offsets(self._consumer, taken.records, taken.ends)
+        store_offsets(self._consumer, taken.ends)
         forwarded(self, taken)
 
     Forwarder._forward = store_and_forward  # type: ignore[method-assign] # noqa: SLF001
@@ -71,8 +71,8 @@ def commit_in_on_lost() -> None:
 def skip_after_failure() -> None:
     """A request that failed is logged, and the next records are taken."""
 
-    def skip(_: Forwarder, records: list[Record], __: Result, ___: Failure) -> list[Record]:
-        return records
+    def skip(_: Forwarder, taken: Taken, __: Result, ___: Failure) -> Taken:
+        return taken
 
     Forwarder._hold = skip  # type: ignore[method-assign, assignment] # noqa: SLF001
 

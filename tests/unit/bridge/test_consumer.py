@@ -139,6 +139,10 @@ def test_take_is_bounded_by_bytes() -> None:
     consumer = FakeConsumer([message(n, bytes(1_000)) for n in range(3_000)])
     taken = take(consumer.real, 8_000, 600_000, 0.5)
     assert 600 <= len(taken.records) <= 600 + 500
+    headers = [("h" * 500, b"x" * 500)]
+    given = [Message(topic="t", partition=0, offset=n, headers=headers) for n in range(3_000)]  # type: ignore[arg-type]
+    taken = take(FakeConsumer(given).real, 8_000, 600_000, 0.5)
+    assert 600 <= len(taken.records) <= 600 + 500
     consumer = FakeConsumer([message(n, bytes(1_000)) for n in range(10)])
     assert len(take(consumer.real, 8_000, 1_000, 0.5).records) == 1
 
@@ -233,21 +237,25 @@ def test_batch_that_librdkafka_skips_is_not_passed_over(code: int) -> None:
         take(FakeConsumer([message(1), failure(code), message(30)]).real, 10, 10**6, 0.5)
 
 
-def test_store_offsets_is_the_highest_and_one_a_partition() -> None:
-    """What is stored is the highest offset and one, for each partition."""
-    consumer = FakeConsumer()
-    store_offsets(
-        consumer.real,
-        [record("a", 0, 5), record("a", 0, 7), record("a", 1, 0), record("a", 0, 9), record("b", 0, 3)],
-    )
-    assert sorted(consumer.stored) == [("a", 0, 10), ("a", 1, 1), ("b", 0, 4)]
+def test_end_is_behind_the_last_record_of_each_partition() -> None:
+    """The position to store is the highest offset and one, for each partition, however they are mixed."""
+    at = [("a", 0, 5), ("a", 0, 7), ("a", 1, 0), ("a", 0, 9), ("b", 0, 3), ("b", 0, 4)]
+    given = [Message(topic=topic, partition=partition, offset=offset) for topic, partition, offset in at]
+    taken = take(FakeConsumer(given).real, 10, 10**6, 0.5)
+    assert taken.ends == {("a", 0): 10, ("a", 1): 1, ("b", 0): 5}
+
+
+def test_records_and_ends_of_partitions_that_left_are_dropped() -> None:
+    """What is left of a take is all, and only, of the other partitions."""
+    taken = Taken([record("a", 0, 5), record("b", 0, 7)], {("a", 0): 6, ("b", 0): 8, ("b", 1): 3})
+    assert taken.without({("b", 0)}) == Taken([record("a", 0, 5)], {("a", 0): 6, ("b", 1): 3})
 
 
 def test_lost_partition_does_not_hinder_the_others(caplog: pytest.LogCaptureFixture) -> None:
     """A partition that is another's now is logged, all others are stored."""
     consumer = FakeConsumer(lost=["b"])
     with caplog.at_level(logging.WARNING):
-        store_offsets(consumer.real, [record("a", 0, 1), record("b", 0, 2), record("c", 0, 3)])
+        store_offsets(consumer.real, {("a", 0): 2, ("b", 0): 3, ("c", 0): 4})
     assert sorted(consumer.stored) == [("a", 0, 2), ("c", 0, 4)]
     assert "another's" in caplog.text
 
@@ -272,21 +280,14 @@ def end_of(partition: int, offset: int) -> Message:
 
 
 def test_end_of_a_partition_is_taken_beside_the_records(caplog: pytest.LogCaptureFixture) -> None:
-    """Where a partition has no more, its end is kept, silently, and the records of the others are taken."""
-    given = [end_of(1, 12), message(3), end_of(0, 9), message(9)]
+    """An end that holds no record is a position too, silently, and the records of the others are taken."""
+    given = [end_of(1, 12), message(3), end_of(0, 9), message(9), message(10)]
     taken = take(FakeConsumer(given).real, 10, 10**6, 0.5)
-    assert [r.offset for r in taken.records] == [3, 9]
-    assert taken.ends == {("t", 1): 12, ("t", 0): 9}
+    assert [r.offset for r in taken.records] == [3, 9, 10]
+    assert taken.ends == {("t", 1): 12, ("t", 0): 11}
     assert caplog.text == ""
-
-
-def test_end_that_holds_no_record_is_stored() -> None:
-    """The position passes a transaction's marker that is last in a log, and never goes back."""
-    consumer = FakeConsumer()
-    store_offsets(
-        consumer.real, [record("t", 0, 9), record("t", 1, 9)], {("t", 0): 12, ("t", 1): 9, ("t", 2): 5}
-    )
-    assert sorted(consumer.stored) == [("t", 0, 12), ("t", 1, 10), ("t", 2, 5)]
+    given = [message(8), message(9), end_of(0, 12)]
+    assert take(FakeConsumer(given).real, 10, 10**6, 0.5).ends == {("t", 0): 12}
 
 
 def test_end_that_holds_no_record_is_no_lag() -> None:

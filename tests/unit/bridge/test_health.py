@@ -165,7 +165,7 @@ def test_metrics_are_prometheus_text(port: int, status: Status, clock: Clock) ->
     """Every count, the lag, the latency and the time since the last acknowledgement are there."""
     status.turn(CONSUMER)
     clock.now += 7
-    status.acknowledged(0.02)
+    status.acknowledged(0.02, 1_000)
     clock.now += 5
     code, content_type, body = get(port, "/metrics")
     assert code == 200
@@ -177,7 +177,7 @@ def test_metrics_are_prometheus_text(port: int, status: Status, clock: Clock) ->
     }
     expected = {
         ("bridge_forwarded_total",): 12,
-        ("bridge_forwarded_bytes_total",): 4_567,
+        ("bridge_forwarded_bytes_total",): 5_567,
         ("bridge_dead_letters_total", "too_large"): 3,
         ("bridge_publish_retries_total",): 2,
         ("bridge_gap_offsets_total", "1", "orders"): 40,
@@ -199,5 +199,5 @@ def test_refusal_is_said_once_a_minute(clock: Clock, caplog: pytest.LogCaptureFi
         clock.now += REPORT_EVERY_S / 40
     assert caplog.messages == ["refused: a password"] * 2
     assert status.unready() == "refused: a password"
-    status.acknowledged(0.1)
+    status.acknowledged(0.1, 1)
     assert status.unready() == "no partition is assigned"

@@ -521,9 +521,12 @@ def test_refused_record_of_a_bundle_is_isolated() -> None:
 
 
 def test_latency_is_observed_of_what_was_acknowledged() -> None:
-    """Each acknowledged request tells how long it took, a refused one nothing."""
-    seconds: list[float] = []
+    """Each acknowledged request tells how long it took and its bytes, a refused one nothing."""
+    observed: list[tuple[float, int]] = []
     stub = FakeStub(refuse(0, code=Status.UNAVAILABLE))
-    Publisher(stub, TOPIC, "test", lambda: False, observe=seconds.append).publish(records(2_500))
-    assert len(seconds) == len(stub.requests) - 1
-    assert min(seconds) >= 0
+    publisher = Publisher(stub, TOPIC, "test", lambda: False, observe=lambda *each: observed.append(each))
+    publisher.publish(records(2_500))
+    assert len(observed) == len(stub.requests) - 1
+    assert min(seconds for seconds, _ in observed) >= 0
+    sizes = [pubsub.PublishRequest.pb(request).ByteSize() for request in stub.requests[1:]]
+    assert [size for _, size in observed] == sizes
