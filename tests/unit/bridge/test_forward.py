@@ -748,7 +748,7 @@ def test_partition_revoked_in_the_middle_of_a_take(bridge: Bridge) -> None:
         taken = consume(count, timeout)
         if P1 in bridge.consumer.assigned and not timeout:
             bridge.consumer.rebalance_out(bridge.consumer.on_revoke)
-            bridge.consumer.rebalance_in(P0, P1)
+            bridge.consumer.rebalance_in(P0)
         return taken
 
     bridge.consumer.consume = with_rebalance  # type: ignore[method-assign]
