@@ -38,6 +38,7 @@ HEADERS: list[tuple[str, str | bytes | None]] = [
 TICKS = os.sysconf("SC_CLK_TCK")
 LOOK_EVERY_S = 0.5  # each look is a request that the bridge answers
 GIVE_UP_AFTER_S = 600.0
+KEYED = 20_000
 CONTENDERS = ("floor", "publisher", "plain", "bundle")
 NAMES = {
     "floor": "consuming only",
@@ -87,8 +88,8 @@ class Bench:
         if producer.flush(120):
             raise TimeoutError(f"Kafka did not take {count} messages")
 
-    def run(self, contender: str, topic: str, count: int) -> Run:
-        """Let a contender take all messages of the topic."""
+    def run(self, contender: str, topic: str, count: int, **settings: str) -> Run:
+        """Let a contender take all messages of the topic; the settings are the bridge's."""
         self._runs += 1
         env = {
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
@@ -98,6 +99,7 @@ class Bench:
             "PUBSUB_EMULATOR_HOST": self.address,
             "PUBSUB_TOPIC": "projects/p/topics/events",
             "PUBSUB_DEAD_LETTER_TOPIC": "projects/p/topics/dead-letters",
+            **settings,
         }
         log = self._folder / f"{contender}-{self._runs}.log"
         if contender in ("floor", "publisher"):
@@ -235,7 +237,9 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=200_000)
     parser.add_argument("--repeat", type=int, default=3, help="runs of each contender (default: 3)")
     parser.add_argument(
-        "--sweep", action="store_true", help="also 10,000 and 1,000,000 messages, 1 and 64 partitions"
+        "--sweep",
+        action="store_true",
+        help="also 10,000 and 1,000,000 messages, 1 and 64 partitions, ordering",
     )
     arguments = parser.parse_args()
     console = Console(stderr=True)
@@ -253,6 +257,12 @@ def main() -> None:
                 bench.fill(topic, size, partitions)
                 found = middle([bench.run("plain", topic, size) for _ in range(arguments.repeat)])
                 sweep.append((f"{size:,} messages, {partitions} partitions", found))
+            bench.fill("bench-keys", KEYED, 8)
+            for ordering in ("none", "partition", "key"):
+                found = bench.run("plain", "bench-keys", KEYED, BRIDGE_ORDERING=ordering)
+                sweep.append(
+                    (f"{KEYED:,} messages, each with a key of its own, ordering `{ordering}`", found)
+                )
         p50, p99 = bench.latency_ms(100, 20)
     table = {name: middle(each) for name, each in runs.items()}
     publisher = table["publisher"]

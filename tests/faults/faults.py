@@ -264,6 +264,23 @@ def answers(kind: str, share: float) -> Callable[[Arena, int], None]:
     return pubsub_fails
 
 
+def ordered(arena: Arena, times: int) -> None:
+    """With ordering by partition, requests fail and a bridge is killed: no record overtakes another."""
+    bridge = arena.start(BRIDGE_ORDERING="partition")
+    with arena.load(500):
+        arena.await_recovery()
+        arena.recoveries.clear()
+        for number in range(times):
+            arena.break_pubsub(Fault("error", share=0.3, seed=number))
+            time.sleep(arena.random.uniform(1, 3))
+            if number % 3 == 2:
+                arena.kill(bridge)
+                bridge = arena.start(BRIDGE_ORDERING="partition")
+            arena.injected += arena.mend_pubsub()
+            arena.await_recovery()
+    assert arena.ledger.overtaken == 0, f"{arena.ledger.overtaken} records came after later ones"
+
+
 def resets(arena: Arena, times: int) -> None:
     """Connections to Pub/Sub are reset at random moments, and every third time refused for a while."""
     assert arena.proxy is not None
@@ -355,6 +372,7 @@ PLANS: dict[str, Plan] = {
     "aborted-transactions": Plan(aborted, 10_000, 1_000, no_duplicates=True),
     "pubsub-errors-10%": Plan(answers("error", 0.1), 14, 1),
     "pubsub-errors-100%": Plan(answers("error", 1.0), 7, 1),
+    "pubsub-errors-30%-ordered": Plan(ordered, 9, 3),
     "pubsub-hangs-10%": Plan(answers("hang", 0.1), 3, 1),
     "pubsub-hangs-100%": Plan(answers("hang", 1.0), 3, 1),
     "pubsub-loses-answers-10%": Plan(answers("lose_answer", 0.1), 5, 1),

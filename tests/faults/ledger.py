@@ -29,7 +29,10 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class Ledger:
-    """Written by producers and collectors, in threads of their own."""
+    """Written by producers and collectors, in threads of their own.
+
+    `overtaken` counts the records that came for the first time after a later one of their partition.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -38,6 +41,7 @@ class Ledger:
         self._copies = 0
         self._damaged: set[Position] = set()
         self._excused: set[Position] = set()
+        self.overtaken = 0
         self._highest: dict[tuple[str, int], int] = {}
         self._highest_produced: dict[tuple[str, int], int] = {}
 
@@ -61,10 +65,12 @@ class Ledger:
     def _note(self, position: Position, entry: Entry) -> None:
         with self._lock:
             self._copies += 1
+            topic, partition, offset = position
+            highest = self._highest.get((topic, partition), -1)
+            self.overtaken += position not in self._arrived and offset < highest
             if self._arrived.setdefault(position, entry) != entry:
                 self._damaged.add(position)
-            topic, partition, offset = position
-            self._highest[topic, partition] = max(offset, self._highest.get((topic, partition), -1))
+            self._highest[topic, partition] = max(offset, highest)
 
     def excuse(self, topic: str, partition: int, offsets: range) -> None:
         """Note offsets that the bridge has reported as gone."""
