@@ -54,7 +54,6 @@ def test_type_is_known_by_topic_and_full_name(load: Load) -> None:
     assert (event_type.stream, event_type.table, event_type.file) == ("s", "s", "schemas/t/A.avsc")
     assert event_type.topic == Topic("t", 2, True)
     assert (event_type.item_type_name, event_type.name) == ("n.s.A", "A")
-    assert not event_type.has_floats
     assert catalog.stream_of_topic == {"t": "s"}
     assert catalog.tables == ("s",)
 
@@ -87,7 +86,6 @@ def test_same_type_in_two_topics(load: Load) -> None:
         {"t/A.avsc": _record(), "u/A.avsc": _record({"name": "x", "type": "float"})}, streams=streams
     )
     assert [catalog.types[topic, "n.s.A"].topic.version for topic in ("t", "u")] == [1, 2]
-    assert [catalog.types[topic, "n.s.A"].has_floats for topic in ("t", "u")] == [False, True]
     assert (catalog.types_of("t"), catalog.types_of("u")) == (["n.s.A"], ["n.s.A"])
     assert catalog.types_of("v") == []
 

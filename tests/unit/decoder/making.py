@@ -1,0 +1,68 @@
+"""What tests of the decoder make: a type of one schema, without files, and a value's bytes."""
+
+import io
+from collections.abc import Mapping
+from types import MappingProxyType
+from uuid import UUID
+
+import fastavro
+from fastavro.types import Schema
+
+from decoder import framing
+from decoder.avro import Writer
+from decoder.catalog import EventType
+from decoder.schema_file import SchemaKey, Version, schema_fingerprint
+from decoder.streams import Topic
+
+
+def event_type(
+    *schemas: Schema,
+    reader: Schema | None = None,
+    keys: Mapping[SchemaKey, int] | None = None,
+    **topic: object,
+) -> EventType:
+    """Return a type of these versions; `keys` gives the version of an id; `topic` is as in streams.yaml."""
+    of = Topic("t", 1, True, **topic)  # type: ignore[arg-type] # one of Topic's fields
+    name = str(schemas[-1]["name"])  # type: ignore[index,call-overload] # a record
+    writers: dict[SchemaKey, Writer] = {
+        schema_fingerprint(schema): Writer(of, schema, reader) for schema in schemas
+    }
+    writers |= {key: Writer(of, schemas[index], reader) for key, index in (keys or {}).items()}
+    versions = tuple(Version(name, name, n, "t/A.avsc", s, s is reader, ()) for n, s in enumerate(schemas))
+    newest = Writer(of, schemas[-1], reader)
+    return EventType(
+        "s", "s", of, name, "t/A.avsc", schemas[-1], reader, versions, newest, MappingProxyType(writers)
+    )
+
+
+_known: dict[tuple[int, str], tuple[Schema, EventType]] = {}
+
+
+def decode(value: bytes, schema: Schema, **topic: object) -> dict[str, object]:
+    """Return the event of a value under one schema."""
+    key = (id(schema), repr(topic))
+    if key not in _known:
+        _known[key] = (schema, event_type(schema, **topic))  # type: ignore[arg-type] # one of Topic's fields
+    return framing.decode(value, _known[key][1])
+
+
+def plain(value: object) -> object:
+    """Return an event as decode returns it: a UUID is its text."""
+    if isinstance(value, dict):
+        return {name: plain(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [plain(inner) for inner in value]
+    return str(value) if isinstance(value, UUID) else value
+
+
+def schemaless(event: object, schema: Schema) -> bytes:
+    """Return the bytes of an event."""
+    buffer = io.BytesIO()
+    fastavro.schemaless_writer(buffer, schema, event)
+    return buffer.getvalue()
+
+
+def record(**fields: object) -> Schema:
+    """Return a parsed record of these fields."""
+    listed = [{"name": name, "type": kind} for name, kind in fields.items()]
+    return fastavro.parse_schema({"type": "record", "name": "a.R", "fields": listed})
