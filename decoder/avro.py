@@ -5,7 +5,7 @@ turns one silent mistake in four into one in twenty thousand.
 """
 
 import io
-from typing import cast
+import re
 
 import fastavro
 
@@ -19,11 +19,13 @@ from rejection import Reason, RejectedError
 
 Event = dict[str, object]
 
-# A number in more bytes than it needs ends in 0 after a byte that says that more follow; one of more than 64
-# bits has nine such bytes, or more. Text, floats and bytes may hold both, so what is found is only
-# suspicious.
+# A number in more bytes than it needs ends in 0 after a byte that says that more follow. Floats, bytes and
+# text may hold that too, so it is only a sign. A number of more than 64 bits has nine such bytes, or more,
+# and so has text.
 _CLASSES = bytes(0 if byte == 0 else 0x80 if byte >= 0x80 else 1 for byte in range(256))  # noqa: PLR2004
 _OVERLONG, _TOO_MANY_BITS = b"\x80\x00", b"\x80" * 9
+_long_runs = re.compile(rb"[\x80-\xff]{9,}").findall
+_read = fastavro.schemaless_reader
 
 
 class Writer:
@@ -37,7 +39,7 @@ class Writer:
         self.schema = schema
         reading = Reading(schema, reader, non_finite=topic.non_finite)
         self._root, self._limits = reading.root, topic.limits
-        self._suspicious = (_OVERLONG, _TOO_MANY_BITS) if topic.strict else (_TOO_MANY_BITS,)
+        self._strict = topic.strict
         self._shapes = Shapes()
         self._safe_bytes = self._shapes.of(self._root).safe_bytes(topic.limits)
         self._walker: Walker | None = None
@@ -54,13 +56,13 @@ class Writer:
             raise RejectedError(
                 Reason.TOO_LARGE, f"an event of {size:,} bytes, the topic's limit is {self._limits.bytes:,}"
             )
-        classes = value.translate(_CLASSES)
-        if size > self._safe_bytes or any(sign in classes for sign in self._suspicious):
+        if size > self._safe_bytes or self._is_suspicious(value):
             self._walk(value, at)
         stream = io.BytesIO(value)
-        stream.seek(at)
+        if at:
+            stream.seek(at)
         try:
-            event = fastavro.schemaless_reader(stream, self._root, None)
+            event: Event = _read(stream, self._root, None)  # type: ignore[assignment]
         # fastavro passes on whatever its readers raise: EOFError, IndexError, KeyError, struct.error, …
         except Exception as error:
             self._walk(value, at)
@@ -69,7 +71,13 @@ class Writer:
             ) from error
         if stream.tell() != len(value):
             raise self._trailing(value, stream.tell())
-        return cast("Event", event)
+        return event
+
+    def _is_suspicious(self, value: bytes) -> bool:
+        classes = value.translate(_CLASSES)
+        if self._strict:
+            return _OVERLONG in classes or _TOO_MANY_BITS in classes
+        return _TOO_MANY_BITS in classes and not _is_text(value)
 
     @property
     def _name(self) -> str:
@@ -94,3 +102,12 @@ class Writer:
             f"the event of type {self.schema['name']} ends at byte {end} of {len(value)}, "
             f"{len(value) - end} bytes follow",
         )
+
+
+def _is_text(value: bytes) -> bool:
+    """Return whether the long runs of bytes over 0x7f are UTF-8: those of a number too long hardly are."""
+    try:
+        b"".join(_long_runs(value)).decode()
+    except UnicodeDecodeError:
+        return False
+    return True

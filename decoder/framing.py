@@ -29,6 +29,8 @@ def decode(value: bytes, event_type: EventType, registry: Callable[[], Registry 
         known. TransientError: the schema registry does not answer.
     """
     framing = event_type.topic.framing
+    if framing == "auto" and not value.startswith(MAGIC):
+        return event_type.writer.decode(value)
     if framing == "schemaless":
         return event_type.writer.decode(value)
     if framing == "container":
@@ -73,8 +75,6 @@ _NAMES: Mapping[str, str] = {"single_object": "fingerprint", "confluent": "schem
 
 
 def _auto(value: bytes, event_type: EventType) -> Event:
-    if not value.startswith(MAGIC):
-        return event_type.writer.decode(value)
     # A schemaless event may begin with these bytes too, so it is tried first.
     try:
         return event_type.writer.decode(value)

@@ -25,6 +25,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _BOOLEANS = {b"\x00": False, b"\x01": True}
 # https://www.rfc-editor.org/rfc/rfc9562#section-4
+_is_small_uuid = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
 _is_uuid = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
 _time_millis, _time_micros = LOGICAL_READERS["int-time-millis"], LOGICAL_READERS["long-time-micros"]
 
@@ -67,6 +68,8 @@ def _decimal(data: bytes, schema: Node, _: object = None) -> Decimal:
 
 def _uuid(data: str, _schema: Node, _: object = None) -> str:
     """Keep a UUID as text, small letters: what UUID() takes besides (braces, no hyphens) is none."""
+    if _is_small_uuid(data):
+        return data
     if _is_uuid(data) is None:
         raise ValueError(f"{data[:50]!r} is not a UUID")
     return data.lower()

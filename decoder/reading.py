@@ -6,6 +6,7 @@ resolution and guards cost no second pass. A recursive type is a dictionary that
 https://avro.apache.org/docs/1.12.0/specification/#schema-resolution
 """
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 
 from decoder.defaults import Defaults, count_of
@@ -68,7 +69,7 @@ class Reading:
             named = reader is None and is_ambiguous(writer, self._writers)
             branches = [self._branch(branch, reader, path) for branch in writer]
             labels = [branch_name(branch) for branch in writer]
-            return _Union(
+            return _union(
                 [_labelled(*each) if named else each[1] for each in zip(labels, branches, strict=True)]
             )
         if isinstance(reader, str | list):
@@ -204,15 +205,13 @@ class Reading:
         return {"type": kind_of(writer), "logicalType": "steps", "steps": (*first, *promoted, *last)}
 
 
-class _Union(list[Node]):
-    """The branches of a union, of which an index finds one, and a negative index none."""
-
-    def __init__(self, branches: Sequence[Node]) -> None:
-        super().__init__(branches)
-        self.branches = dict(enumerate(branches))
-
-    def __getitem__(self, index: int) -> Node:  # type: ignore[override] # by index is all that is asked
-        return self.branches[index]
+def _union(branches: Sequence[Node]) -> list[Node]:
+    """Return the branches of a union, of which an index finds one, and a negative index none."""
+    # A class for each, since a dictionary's own method is the cheapest thing that C can ask.
+    union: list[Node] = type("Union", (list,), {"__getitem__": dict(enumerate(branches)).__getitem__})(
+        branches
+    )
+    return union
 
 
 def _labelled(label: str, node: Node) -> Node:

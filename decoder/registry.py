@@ -63,9 +63,7 @@ class Registry:
         try:
             response = self._get(path)
         except OSError as error:  # requests' errors are OSErrors
-            raise TransientError(
-                f"no answer from the schema registry for {path}: {type(error).__name__}"
-            ) from error
+            raise TransientError(f"no schema registry ({type(error).__name__})") from error
         if response.status_code == _NOT_FOUND:
             if len(self._unknown) >= MAX_UNKNOWN:
                 self._unknown.clear()
@@ -77,13 +75,14 @@ class Registry:
             answer = msgspec.json.decode(response.content, type=_Answer)
         except (msgspec.DecodeError, UnicodeError) as error:
             raise TransientError(
-                f"the schema registry's answer for {path} does not parse: {error}"
+                f"{path} of the registry is {answer.schema_type} with {len(answer.references)} references"
+                ": only Avro without any is read; put it into the catalogue with its schema_id",
             ) from error
         if answer.schema_type != "AVRO" or answer.references:
             raise RejectedError(
                 Reason.UNKNOWN_SCHEMA,
-                f"the schema registry's {path} is {answer.schema_type} with "
-                f"{len(answer.references)} references: only Avro without references is read; put it into the catalogue with its schema_id",
+                f"{path} of the schema registry is {answer.schema_type} with {len(answer.references)} "
+                "references, and only Avro without any is read: put it into the catalogue with its schema_id",
             )
         self._schemas[key] = answer.schema.encode()
         return self._schemas[key]
