@@ -88,7 +88,7 @@ class Writer:
         try:
             end = self._walker(value, at, self._limits)
         except WalkError as error:
-            field = f", field {''.join(error.path)}" if error.path else ""
+            field = f", field {'.'.join(error.path).replace('.[', '[')}" if error.path else ""
             raise RejectedError(
                 Reason.TOO_LARGE if error.over else Reason.UNDECODABLE,
                 f"{self._name}{field}, at byte {error.at} of {len(value)}: {error}",

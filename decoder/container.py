@@ -50,8 +50,8 @@ def open_container(value: bytes, limits: Limits) -> Container:
             start = at
             count, at = read_long(value, at)
             block, at = read_bytes(value, at)
-            if count < 0 or value[at : at + _SYNC_BYTES] != sync:
-                raise WalkError(start, "a block of no count, or not followed by the sync marker")
+            if count < 1 or value[at : at + _SYNC_BYTES] != sync:
+                raise WalkError(start, "a block of no event, or not followed by the sync marker")
             at += _SYNC_BYTES
             events += count
             if events > 1:
@@ -60,12 +60,7 @@ def open_container(value: bytes, limits: Limits) -> Container:
                     "the Avro object container holds more than one event: it must hold one",
                 )
             data = decompress(codec, block, limits.decompressed_bytes if codec != "null" else limits.bytes)
-            if count == 0 and data:
-                raise RejectedError(
-                    Reason.TRAILING_BYTES,
-                    f"in the Avro object container {len(data)} bytes are in a block of no event",
-                )
-            event = event or data
+            event = data
     if not events:
         raise RejectedError(Reason.UNDECODABLE, "the Avro object container is empty: it must hold one event")
     return Container(schema, event)

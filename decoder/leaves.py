@@ -6,7 +6,7 @@ https://fastavro.readthedocs.io/en/latest/logical_types.html#custom-logical-type
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from math import isfinite, isnan
@@ -17,7 +17,8 @@ from fastavro.read import LOGICAL_READERS
 
 # What fastavro's alias says of a schema's content. A reading schema is one too.
 Node = Any
-Leaf = Callable[[Any, Mapping[str, Any], object], object]
+# A logical type's name, and of a decimal precision and scale.
+Logical = tuple[str, int, int]
 
 _INT_MIN, _INT_MAX = -(2**31), 2**31 - 1
 _DAY_MILLIS, _DAY_MICROS = 86_400_000, 86_400_000_000
@@ -157,7 +158,7 @@ _LOGICAL: Mapping[tuple[str, str], dict[str, object]] = {
 _UUID_BYTES = 16
 
 
-def logical_type(schema: Node) -> tuple[object, ...] | None:
+def logical_type(schema: Node) -> Logical | None:
     """Return a type's logical type, a decimal's with its digits, where it is one that is known."""
     if not isinstance(schema, dict):
         return None
@@ -169,7 +170,7 @@ def logical_type(schema: Node) -> tuple[object, ...] | None:
         if not isinstance(precision, int) or not isinstance(scale, int) or not 0 <= scale <= precision:
             return None
         return ("decimal", precision, scale)
-    return (key[1],)
+    return (str(key[1]), 0, 0)
 
 
 def leaf(schema: Node, non_finite: str) -> Node:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from decoder.defaults import Defaults, count_of
 from decoder.leaves import Node, converted, leaf, logical_type
-from decoder.limits import MAX_SCHEMA_DEPTH, MAX_SCHEMA_NODES
+from decoder.limits import MAX_PRECISION, MAX_SCHEMA_DEPTH, MAX_SCHEMA_NODES
 from decoder.schema_types import (
     NAMED,
     IncompatibleError,
@@ -186,9 +186,14 @@ class Reading:
     def _leaf(self, writer: Node, reader: Node | None, path: tuple[str, ...]) -> Node:
         if kind_of(writer) == "fixed" and (type(writer["size"]) is not int or writer["size"] < 0):
             raise IncompatibleError(".".join(path), f"a fixed of {writer['size']!r} bytes")
+        written, wanted = logical_type(writer), logical_type(reader)
+        for logical in (written, wanted):
+            if logical and logical[0] == "decimal" and logical[1] > MAX_PRECISION:
+                raise IncompatibleError(
+                    ".".join(path), f"a decimal of {logical[1]} digits, {MAX_PRECISION:,} are taken"
+                )
         if reader is None:
             return leaf(writer, self._non_finite)
-        written, wanted = logical_type(writer), logical_type(reader)
         if written and wanted and written != wanted:
             raise IncompatibleError(
                 ".".join(path), f"{logical_words(written)} cannot be read as {logical_words(wanted)}"
@@ -207,10 +212,10 @@ class Reading:
 
 def _union(branches: Sequence[Node]) -> list[Node]:
     """Return the branches of a union, of which an index finds one, and a negative index none."""
-    # A class for each, since a dictionary's own method is the cheapest thing that C can ask.
-    union: list[Node] = type("Union", (list,), {"__getitem__": dict(enumerate(branches)).__getitem__})(
-        branches
-    )
+    # A class for each, since a dictionary's own methods are the cheapest things that C can ask. fastavro's
+    # reader adds the length to a negative index before it asks, so that is none.
+    methods = {"__getitem__": dict(enumerate(branches)).__getitem__, "__len__": {}.__len__}
+    union: list[Node] = type("Union", (list,), methods)(branches)
     return union
 
 

@@ -63,7 +63,7 @@ class Registry:
         try:
             response = self._get(path)
         except OSError as error:  # requests' errors are OSErrors
-            raise TransientError(f"no schema registry ({type(error).__name__})") from error
+            raise TransientError(f"no answer from the schema registry: {type(error).__name__}") from error
         if response.status_code == _NOT_FOUND:
             if len(self._unknown) >= MAX_UNKNOWN:
                 self._unknown.clear()
@@ -74,10 +74,7 @@ class Registry:
         try:
             answer = msgspec.json.decode(response.content, type=_Answer)
         except (msgspec.DecodeError, UnicodeError) as error:
-            raise TransientError(
-                f"{path} of the registry is {answer.schema_type} with {len(answer.references)} references"
-                ": only Avro without any is read; put it into the catalogue with its schema_id",
-            ) from error
+            raise TransientError(f"the schema registry's answer for {path} does not parse") from error
         if answer.schema_type != "AVRO" or answer.references:
             raise RejectedError(
                 Reason.UNKNOWN_SCHEMA,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from decoder.leaves import Node
+from decoder.leaves import Logical, Node
 
 NAMED = ("record", "error", "enum", "fixed")
 # A number is one whichever branch it is of; null, a boolean and an array there can be once.
@@ -43,9 +43,9 @@ def branch_name(branch: Node) -> str:
     return str(branch["name"]) if kind_of(branch) in NAMED else kind_of(branch)
 
 
-def logical_words(logical: tuple[object, ...]) -> str:
+def logical_words(logical: Logical) -> str:
     """Return what leaves.logical_type gave in words."""
-    return str(logical[0]) if len(logical) == 1 else f"{logical[0]}({logical[1]}, {logical[2]})"
+    return f"decimal({logical[1]}, {logical[2]})" if logical[0] == "decimal" else logical[0]
 
 
 def same_name(writer: Node, reader: Node) -> bool:

@@ -5,7 +5,7 @@ from math import inf
 import msgspec
 
 from decoder.leaves import Node
-from decoder.limits import MAX_PRECISION, MAX_SCHEMA_VALUES, Limits
+from decoder.limits import MAX_SCHEMA_VALUES, Limits
 from decoder.schema_types import IncompatibleError
 
 _LEAST = {"null": 0, "float": 4, "double": 8, "record": 0, "array": 1}
@@ -53,8 +53,6 @@ class Shapes:
             return self._array(node)
         if kind == "fixed":
             return Shape(node["size"], 1, 0, recursive=False)
-        if isinstance(node, dict) and node.get("precision", 0) > MAX_PRECISION:
-            raise IncompatibleError("", f"a decimal of {node['precision']} digits, {MAX_PRECISION} are taken")
         return Shape(_LEAST.get(kind, 1), 1, 0, recursive=False)
 
     def _union(self, branches: list[Shape]) -> Shape:

@@ -19,10 +19,10 @@ def event_type(
     *schemas: Schema,
     reader: Schema | None = None,
     keys: Mapping[SchemaKey, int] | None = None,
-    **topic: object,
+    topic: Mapping[str, object] | None = None,
 ) -> EventType:
     """Return a type of these versions; `keys` gives the version of an id; `topic` is as in streams.yaml."""
-    of = Topic("t", 1, True, **topic)  # type: ignore[arg-type] # one of Topic's fields
+    of = Topic("t", 1, True, **(topic or {}))  # type: ignore[arg-type] # one of its fields
     name = str(schemas[-1]["name"])  # type: ignore[index,call-overload] # a record
     writers: dict[SchemaKey, Writer] = {
         schema_fingerprint(schema): Writer(of, schema, reader) for schema in schemas
@@ -42,7 +42,7 @@ def decode(value: bytes, schema: Schema, **topic: object) -> dict[str, object]:
     """Return the event of a value under one schema."""
     key = (id(schema), repr(topic))
     if key not in _known:
-        _known[key] = (schema, event_type(schema, **topic))  # type: ignore[arg-type] # one of Topic's fields
+        _known[key] = (schema, event_type(schema, topic=topic))
     return framing.decode(value, _known[key][1])
 
 
