@@ -1,7 +1,7 @@
 """What tests of the decoder make: a type of one schema, without files, and a value's bytes."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from uuid import UUID
 
@@ -10,9 +10,13 @@ from fastavro.types import Schema
 
 from decoder import framing
 from decoder.avro import Writer
-from decoder.catalog import EventType
+from decoder.catalog import Catalog, EventType
 from decoder.schema_file import SchemaKey, Version, schema_fingerprint
 from decoder.streams import Topic
+
+STREAMS = "streams:\n  s: {table: s, topics: [{name: t, version: 2, current: true}]}\n"
+# Loads a catalogue of these files; a schema is an object, or the text of the file.
+Load = Callable[..., Catalog]
 
 
 def event_type(
@@ -66,3 +70,10 @@ def record(**fields: object) -> Schema:
     """Return a parsed record of these fields."""
     listed = [{"name": name, "type": kind} for name, kind in fields.items()]
     return fastavro.parse_schema({"type": "record", "name": "a.R", "fields": listed})
+
+
+def with_fields(*fields: object, **more: object) -> dict[str, object]:
+    """Return the file of a schema with these fields more than an event needs."""
+    stamp = {"name": "timestamp", "type": {"type": "long", "logicalType": "timestamp-millis"}}
+    needed = [{"name": "id", "type": "string"}, stamp]
+    return {"type": "record", "name": "A", "namespace": "n.s", "fields": [*needed, *fields], **more}
