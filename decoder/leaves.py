@@ -59,6 +59,8 @@ def _finite(data: float, _schema: Node, _: object = None) -> float:
 
 def _decimal(data: bytes, schema: Node, _: object = None) -> Decimal:
     """Read a decimal exactly: fastavro's own reader rounds in silence what is over the precision."""
+    if not data:
+        raise ValueError("a decimal of no bytes")
     unscaled = int.from_bytes(data, "big", signed=True) if len(data) <= schema["bytes"] else schema["limit"]
     if abs(unscaled) >= schema["limit"]:
         raise ValueError(

@@ -72,8 +72,8 @@ ATTACKS = [
     Attack("array of -2^63", _ARRAY, long(-(2**63)) + long(1) + b"\x00" * 9, _BAD, "items are to follow"),
     Attack("map of 2^40", _MAP, long(2**40) + b"\x00" * 9, _BAD, "items are to follow"),
     Attack("block that lies about its bytes", _ARRAY, long(-1) + long(9) + b"\x02\x00", EVENT, "[1]"),
-    Attack("a million numbers", _ARRAY, long(999_990) + bytes(999_991), _LARGE, "more than 200,000 values"),
-    Attack("a million records", _RECORDS, long(999_990) + bytes(999_991), _LARGE, "more than 200,000 values"),
+    Attack("a million numbers", _ARRAY, long(999_990) + bytes(999_991), _LARGE, "more than 100,000 values"),
+    Attack("a million records", _RECORDS, long(999_990) + bytes(999_991), _LARGE, "more than 100,000 values"),
     Attack("date after 9999", _DATE, long(2_932_897), _BAD, "field d, at byte 0"),
     Attack("date before 0001", _DATE, long(-719_163), _BAD, "field d, at byte 0"),
     Attack("time -1", _TIME, long(-1), _BAD, "is not a time of day"),
@@ -87,6 +87,7 @@ ATTACKS = [
     Attack(
         "decimal of a megabyte", _DECIMAL, text(b"\x7f" * 999_990), _BAD, "more than the schema's 9 digits"
     ),
+    Attack("decimal of no bytes", _DECIMAL, text(b""), _BAD, "a decimal of no bytes"),
     Attack("uuid in braces", _UUID, text(b"{6d6d2c1e-5d1c-4b0a-9d55-0d7a4f0c2b11}"), _BAD, "is not a UUID"),
     Attack(
         "NaN where it is refused", _DOUBLE, double(math.nan), _BAD, "not finite", {"non_finite": "refuse"}
