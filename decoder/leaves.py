@@ -8,7 +8,6 @@ https://fastavro.readthedocs.io/en/latest/logical_types.html#custom-logical-type
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from math import isfinite, isnan
 from typing import Any
 from uuid import UUID
@@ -23,7 +22,6 @@ Logical = tuple[str, int, int]
 _INT_MIN, _INT_MAX = -(2**31), 2**31 - 1
 _DAY_MILLIS, _DAY_MICROS = 86_400_000, 86_400_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _BOOLEANS = {b"\x00": False, b"\x01": True}
 # https://www.rfc-editor.org/rfc/rfc9562#section-4
 _is_small_uuid = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
@@ -57,8 +55,8 @@ def _finite(data: float, _schema: Node, _: object = None) -> float:
     raise ValueError(f"{data} is not finite, and non_finite of the topic is refuse")
 
 
-def _decimal(data: bytes, schema: Node, _: object = None) -> Decimal:
-    """Read a decimal exactly: fastavro's own reader rounds in silence what is over the precision."""
+def _decimal(data: bytes, schema: Node, _: object = None) -> str:
+    """Keep a decimal as text with all its digits: fastavro's own reader rounds in silence."""
     if not data:
         raise ValueError("a decimal of no bytes")
     unscaled = int.from_bytes(data, "big", signed=True) if len(data) <= schema["bytes"] else schema["limit"]
@@ -66,7 +64,11 @@ def _decimal(data: bytes, schema: Node, _: object = None) -> Decimal:
         raise ValueError(
             f"a decimal of {len(data)} bytes has more than the schema's {schema['precision']} digits"
         )
-    return Decimal(unscaled).scaleb(-schema["scale"], _EXACT)
+    scale = schema["scale"]
+    if not scale:
+        return str(unscaled)
+    digits = str(abs(unscaled)).zfill(scale + 1)
+    return f"{'-' if unscaled < 0 else ''}{digits[:-scale]}.{digits[-scale:]}"
 
 
 def _uuid(data: str, _schema: Node, _: object = None) -> str:

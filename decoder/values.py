@@ -1,15 +1,15 @@
 """An event as JSON text that loses nothing.
 
-msgspec writes what decoder/leaves.py and fastavro return: integers whole, decimals as exact strings, bytes
-as base64, timestamps, dates and times in RFC 3339, uuids and enums as strings, records and maps in their
-order. docs/values.md has each Avro type, its JSON, and how BigQuery reads it.
+msgspec writes what decoder/leaves.py and fastavro return: integers whole, bytes as base64, timestamps,
+dates and times in RFC 3339; decimals, uuids and enums are text already; records and maps keep their order.
+docs/values.md has each Avro type, its JSON, and how BigQuery reads it.
 """
 
 from collections.abc import Mapping
 
 import msgspec
 
-_encoder = msgspec.json.Encoder(decimal_format="string")
+_encoder = msgspec.json.Encoder()
 
 
 def to_json(event: Mapping[str, object]) -> str:

@@ -1,7 +1,7 @@
 """`make fuzz`: any bytes in every framing, in a process of its own with a memory limit, compared with `avro`.
 
 The same first seed makes the same values. Its last line is one JSON object; the exit status is 1 where
-something died, raised what is no dead letter, or disagrees with avro in a way that tests/fuzz/compare.py does not list.
+something died, raised what is no dead letter, or disagrees with avro otherwise than compare.py lists.
 """
 
 import argparse

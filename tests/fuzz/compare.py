@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from uuid import UUID
 
 import avro.errors
@@ -83,6 +84,6 @@ def _same(ours: object, theirs: object) -> bool:
     if isinstance(ours, datetime) and isinstance(theirs, int):
         # avro has no local timestamps and keeps the number: tests/fuzz/schemas.py means microseconds.
         return ours.tzinfo is None and ours - datetime(1970, 1, 1) == timedelta(microseconds=theirs)  # noqa: DTZ001
-    if isinstance(theirs, UUID):
-        return ours == str(theirs)
+    if isinstance(theirs, Decimal | UUID):
+        return ours == (f"{theirs:f}" if isinstance(theirs, Decimal) else str(theirs))
     return ours == theirs and (type(ours) is type(theirs) or isinstance(ours, str))

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from types import MappingProxyType
 from uuid import UUID
 
@@ -51,11 +52,13 @@ def decode(value: bytes, schema: Schema, **topic: object) -> dict[str, object]:
 
 
 def plain(value: object) -> object:
-    """Return an event as decode returns it: a UUID is its text."""
+    """Return an event as decode returns it: a UUID and a decimal are text."""
     if isinstance(value, dict):
         return {name: plain(inner) for name, inner in value.items()}
     if isinstance(value, list):
         return [plain(inner) for inner in value]
+    if isinstance(value, Decimal):
+        return f"{value:f}"
     return str(value) if isinstance(value, UUID) else value
 
 

@@ -1,7 +1,6 @@
 """Resolution: what a writer's value is under a reader's schema, as the Avro specification says."""
 
 from datetime import UTC, date, datetime
-from decimal import Decimal
 
 import fastavro
 import pytest
@@ -104,7 +103,7 @@ def test_what_some_values_cannot_be(writer: object, value: object, reader: objec
         ("bytes", "\u00ff\u0000", b"\xff\x00"),
         ("double", 1, 1.0),
         (_DATE, 19_000, date(2022, 1, 8)),
-        (_MONEY, "\u0001\u0000", Decimal("2.56")),
+        (_MONEY, "\u0001\u0000", "2.56"),
         (["null", "string"], None, None),
         (["string", "null"], "x", "x"),
         ({"type": "array", "items": _DATE}, [0], [date(1970, 1, 1)]),
