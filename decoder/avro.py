@@ -99,8 +99,8 @@ class Writer:
     def _trailing(self, value: bytes, end: int) -> RejectedError:
         return RejectedError(
             Reason.TRAILING_BYTES,
-            f"the event of type {self.schema['name']} ends at byte {end} of {len(value)}, "
-            f"{len(value) - end} bytes follow",
+            f"the event ends at byte {end} of {len(value)}, {len(value) - end} bytes follow; "
+            f"the type is {self.schema['name']}",
         )
 
 

@@ -21,12 +21,12 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a record of a topic may take; one that takes more is a dead letter, too_large.
 
     `bytes` of its value, `decompressed_bytes` of a compressed container, `values` in the event (each
-    field, item and entry is one; 100,000 take up to 40 MB and 100 ms), `depth` of records, arrays and maps.
+    field, item and entry is one; 50,000 take up to 20 MB and 50 ms), `depth` of records, arrays and maps.
     """
 
     bytes: _Count = 10_000_000
     decompressed_bytes: _Count = 4_000_000
-    values: _Count = 100_000
+    values: _Count = 50_000
     depth: Annotated[int, msgspec.Meta(ge=1, le=150)] = 64
 
 

@@ -108,9 +108,14 @@ class Reading:
             return {"type": "null", "logicalType": "steps", "steps": (_refusing(str(error)),)}
 
     def _match(self, writer: Node, reader: Node, path: tuple[str, ...]) -> Node:
-        """Return the reader's type that the writer's is: of a union the first that matches."""
-        for branch in reader if isinstance(reader, list) else [reader]:
-            candidate = definition(branch, self._readers)
+        """Return the reader's type that the writer's is: of a union the first that matches.
+
+        A branch of the same type comes before one that it is promoted to, as in Avro's own readers: bytes
+        are not made text while the reader has bytes.
+        """
+        branches = [definition(b, self._readers) for b in (reader if isinstance(reader, list) else [reader])]
+        # Sorting keeps the order among equals.
+        for candidate in sorted(branches, key=lambda branch: kind_of(branch) != kind_of(writer)):
             if self._matches(writer, candidate):
                 return candidate
         raise IncompatibleError(".".join(path), f"{describe(writer)} cannot be read as {describe(reader)}")

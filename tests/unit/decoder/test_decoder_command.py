@@ -91,9 +91,7 @@ def test_trailing_bytes_are_one_line(file: Path, capsys: pytest.CaptureFixture[s
     """So are trailing bytes, with their place."""
     file.write_bytes(file.read_bytes() + b"\n")
     assert _decode(str(file)) == 1
-    assert capsys.readouterr().err.startswith(
-        "trailing_bytes: the event of type delivery.events.v6.DeliveryRatedV6 ends at byte "
-    )
+    assert capsys.readouterr().err.startswith("trailing_bytes: the event ends at byte ")
 
 
 @pytest.mark.parametrize(("name", "said"), [("none", "No such file or directory"), (".", "Is a directory")])
