@@ -116,7 +116,7 @@ def main() -> None:
     types = {key: each for key, each in catalog.types.items() if any(_key(s) == key for s in samples)}
     strict = {k: Writer(Topic("t", 1, True, strict=True), t.schema) for k, t in types.items()}
     roots = {k: Reading(t.schema).root for k, t in types.items()}
-    walkers = {k: Walker(root, Shapes()) for k, root in roots.items()}
+    walkers = {k: Walker(root, Shapes(root)) for k, root in roots.items()}
     values = [(_key(sample), sample.value or b"") for sample in samples]
 
     def with_schemas(schemas: Mapping[tuple[str, str], Node]) -> Callable[[], object]:

@@ -40,8 +40,8 @@ class Writer:
         reading = Reading(schema, reader, non_finite=topic.non_finite)
         self._root, self._limits = reading.root, topic.limits
         self._strict = topic.strict
-        self._shapes = Shapes()
-        self._safe_bytes = self._shapes.of(self._root).safe_bytes(topic.limits)
+        self._shapes = Shapes(self._root)
+        self._safe_bytes = self._shapes.root.safe_bytes(topic.limits)
         self._walker: Walker | None = None
 
     def decode(self, value: bytes, at: int = 0) -> Event:

@@ -22,6 +22,8 @@ def read_long(data: bytes, at: int) -> tuple[int, int]:
     Raises:
         WalkError: the bytes end, or a shorter form or no int64 is what they spell.
     """
+    if at < len(data) and (byte := data[at]) < 0x80:  # noqa: PLR2004 - most are of one byte
+        return (byte >> 1) ^ -(byte & 1), at + 1
     number = shift = 0
     for end in range(at, min(at + _MAX_LONG_BYTES, len(data))):
         byte = data[end]

@@ -99,11 +99,13 @@ class Reading:
 
     def _branch(self, branch: Node, reader: Node | None, path: tuple[str, ...]) -> Node:
         """Resolve a branch of the writer's union: one that the reader lacks is refused when it comes."""
+        records = dict(self._records)
         try:
             return self._resolve(branch, reader, path)
         except IncompatibleError as error:
             if reader is None:
                 raise
+            self._records = records  # those that came with it are unfinished, or hold one that is
             self.problems.append(str(error))
             return {"type": "null", "logicalType": "steps", "steps": (_refusing(str(error)),)}
 

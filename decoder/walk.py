@@ -147,7 +147,7 @@ def _map(value: _Walk, shape: Shape) -> _Walk:
 def _take(state: _State, count: int, shape: Shape, data: bytes, at: int) -> None:
     if count * min(shape.bytes, 2) > len(data) - at:  # a type inside itself is of unknown size, two at least
         raise WalkError(at, f"{count} items are to follow, {len(data) - at} bytes do")
-    state.take(count * shape.values, at)
+    state.take(1 + count * shape.values, at)
 
 
 def _block(data: bytes, at: int) -> tuple[int, int, int | None]:

@@ -59,6 +59,16 @@ def _doubling(levels: int) -> object:
     return kind
 
 
+def _entangled(count: int) -> object:
+    """Return records that each hold the next one twice, and the last one the first again."""
+    last: list[object] = [{"name": "x", "type": ["null", "L0"]}]
+    kind: object = {"type": "record", "name": f"L{count}", "fields": last}
+    for level in reversed(range(count)):
+        fields = [{"name": "l", "type": kind}, {"name": "r", "type": f"L{level + 1}"}]
+        kind = {"type": "record", "name": f"L{level}", "fields": fields}
+    return kind
+
+
 _ENDLESS = {"type": "record", "name": "E", "fields": [{"name": "e", "type": "E"}]}
 _HUGE_DECIMAL = {"type": "bytes", "logicalType": "decimal", "precision": 20_000_000}
 
@@ -127,6 +137,14 @@ ATTACKS = [
     Attack("schema that has no end", _ID, _with_field(_ENDLESS, b""), _BAD, "has no end", _ONLY),
     Attack(
         "schema of 2^40 empty records", _ID, _with_field(_doubling(40), b""), _BAD, "50,000 values", _ONLY
+    ),
+    Attack(
+        "schema of 2^30 records in a ring",
+        _ID,
+        _with_field(_entangled(30), b""),
+        _BAD,
+        "50,000 values",
+        _ONLY,
     ),
     Attack(
         "10^7 items of no bytes",

@@ -86,7 +86,8 @@ def one_schema(seed: int, summary: Summary) -> None:
         return
     theirs = prepared(schema)
     resolving = _resolving(schema, rng)
-    walker = Walker(Reading(schema).root, Shapes())
+    root = Reading(schema).root
+    walker = Walker(root, Shapes(root))
     for _ in range(VALUES_A_SCHEMA):
         plain = spoiled(bytes_of(schema, rng), rng)
         _framed(of, _around(plain, schema, framing, rng), seed, summary)

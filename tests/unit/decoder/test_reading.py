@@ -138,6 +138,15 @@ def test_fields_are_the_readers() -> None:
     assert list(event.items()) == [("new", "o"), ("a", 1)]
 
 
+def test_branch_that_failed_leaves_nothing_behind() -> None:
+    """A record that a branch could not be resolved to is refused wherever it comes again."""
+    inner = {"type": "record", "name": "I", "fields": [{"name": "x", "type": "string"}]}
+    wanted = {"type": "record", "name": "I", "fields": [{"name": "x", "type": "int"}]}
+    written = record(a=["null", inner], b=["null", "I"])
+    reading = Reading(written, record(a=["null", wanted], b=["null", "I"]))
+    assert [problem.partition(":")[0] for problem in reading.problems] == ["a.x", "b.x"]
+
+
 def test_recursive_types_are_read() -> None:
     """A type that may hold itself is read to the depth that the topic allows."""
     node = {
