@@ -139,6 +139,17 @@ ATTACKS = [
         "schema of 2^40 empty records", _ID, _with_field(_doubling(40), b""), _BAD, "50,000 values", _ONLY
     ),
     Attack(
+        "schema of 2^16 empty records", _ID, _with_field(_doubling(17), b""), _BAD, "50,000 values", _ONLY
+    ),
+    Attack(
+        "another checksum, snappy",
+        _ID,
+        container(_OWN, [(1, _snappy(_ONE)[:-1] + b"?")], b"snappy"),
+        _BAD,
+        "its checksum is another",
+        _ONLY,
+    ),
+    Attack(
         "schema of 2^30 records in a ring",
         _ID,
         _with_field(_entangled(30), b""),

@@ -49,6 +49,7 @@ def _enum(*symbols: str, **more: object) -> dict[str, object]:
         (_A, {"x": 1}, {**_B, "aliases": ["a.A"]}, {"x": 1}),
         (_A, {"x": 1}, [_B, _A], {"a.A": {"x": 1}}),
         ([_B, _A], ("a.A", {"x": 1}), _A, {"x": 1}),
+        ("bytes", b"x", ["string", "bytes"], {"bytes": b"x"}),
     ],
     ids=str,
 )
