@@ -49,7 +49,7 @@ class Writer:
 
         Raises:
             RejectedError: undecodable, no event of the schema; trailing_bytes, something follows it;
-            too_large,     it is over a limit.
+                too_large, it is over a limit.
         """
         size = len(value) - at
         if size > self._limits.bytes:

@@ -35,7 +35,7 @@ def decompress(codec: str, block: bytes, limit: int) -> bytes:
 
     Raises:
         RejectedError: undecodable, an unknown codec or a broken block; too_large, it holds more than `limit`
-        bytes.
+            bytes.
     """
     if codec == "null":
         return block

@@ -142,8 +142,11 @@ class Reading:
         key = (writer["name"], reader and reader["name"])
         if key in self._records:
             return self._records[key]
-        if not all(isinstance(field["name"], str) for field in writer["fields"]):
-            raise IncompatibleError(".".join(path), f"{describe(writer)} has a field whose name is no text")
+        names = [field["name"] for field in writer["fields"]]
+        if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+            raise IncompatibleError(
+                ".".join(path), f"{describe(writer)} has a field twice, or one without a name"
+            )
         node: Node = {"type": "record", "name": writer["name"], "fields": []}
         self._records[key] = node
         if reader is None:
@@ -154,7 +157,12 @@ class Reading:
         sources: dict[str, str] = {}  # reader's field: name it is read under
         for field in writer["fields"]:
             own = next((f for f in reader["fields"] if f["name"] == field["name"]), None) or next(
-                (f for f in reader["fields"] if field["name"] in f.get("aliases", ())), None
+                (
+                    f
+                    for f in reader["fields"]
+                    if field["name"] in f.get("aliases", ()) and f["name"] not in names
+                ),
+                None,
             )
             kept = own if own and own["name"] not in sources else None
             name = kept["name"] if kept else f"{field['name']} (not read)"

@@ -139,6 +139,21 @@ def test_fields_are_the_readers() -> None:
     assert list(event.items()) == [("new", "o"), ("a", 1)]
 
 
+def test_own_name_comes_before_an_alias() -> None:
+    """A writer that has both the old and the new field means the new one."""
+    written = record(old="int", new="int")
+    fields = [{"name": "new", "type": "int", "aliases": ["old"]}]
+    wanted = fastavro.parse_schema({"type": "record", "name": "a.R", "fields": fields})
+    assert Writer(_TOPIC, written, wanted).decode(schemaless({"old": 1, "new": 2}, written)) == {"new": 2}
+
+
+def test_field_that_is_there_twice_is_refused() -> None:
+    """Of two fields of one name one would be lost, at any depth."""
+    twice = [{"name": "x", "type": "int"}, {"name": "x", "type": "int"}]
+    with pytest.raises(IncompatibleError, match=r"^r: record a.D has a field twice"):
+        Reading(record(r={"type": "record", "name": "D", "fields": twice}))
+
+
 def test_branch_that_failed_leaves_nothing_behind() -> None:
     """A record that a branch could not be resolved to is refused wherever it comes again."""
     inner = {"type": "record", "name": "I", "fields": [{"name": "x", "type": "string"}]}
