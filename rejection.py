@@ -11,6 +11,7 @@ class Reason(StrEnum):
     TOMBSTONE = "tombstone"
     MISSING_TYPE_HEADER = "missing_type_header"
     UNKNOWN_TYPE = "unknown_type"
+    UNKNOWN_SCHEMA = "unknown_schema"
     UNDECODABLE = "undecodable"
     TRAILING_BYTES = "trailing_bytes"
     TOO_LARGE = "too_large"
@@ -23,3 +24,7 @@ class RejectedError(ValueError):
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class TransientError(Exception):
+    """What may pass with time: do not acknowledge, let Pub/Sub deliver again."""

@@ -4,8 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from decoder.avro import decode
 from decoder.catalog import Catalog, load_catalog
+from decoder.evolution import incompatible_versions
+from decoder.framing import decode
 from decoder.rows import TYPE_HEADER, find_type
 from decoder.streams import CatalogError
 from decoder.values import to_json
@@ -17,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; 0 when all is well, 1 when the catalogue or the payload is wrong."""
     parser = argparse.ArgumentParser(prog="python -m decoder", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("check", help="validate streams.yaml and the schemas, list every event type")
+    commands.add_parser("check", help="validate streams.yaml and the schemas, list every type")
     decoding = commands.add_parser("decode", help="show what a payload decodes to, as in event_json")
     decoding.add_argument("--topic", required=True, help="Kafka topic")
     decoding.add_argument("--type", required=True, help=f"value of the header {TYPE_HEADER}")
@@ -26,6 +27,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         catalog = load_catalog()
         if options.command == "check":
+            problems = incompatible_versions(catalog)
+            if problems:
+                print("\n".join(problems), file=sys.stderr)
+                return 1
             _print_types(catalog)
         else:
             value = sys.stdin.buffer.read() if options.file == "-" else Path(options.file).read_bytes()
@@ -57,8 +62,7 @@ def _print_types(catalog: Catalog) -> None:
 
 def _decoded(catalog: Catalog, topic: str, item_type_name: str, value: bytes) -> str:
     record = Record(topic, 0, 0, None, None, ((TYPE_HEADER, item_type_name.encode()),), value)
-    event_type = find_type(record, catalog)
-    return to_json(decode(value, event_type.schema), has_floats=event_type.has_floats)
+    return to_json(decode(value, find_type(record, catalog)))
 
 
 if __name__ == "__main__":

@@ -3,38 +3,29 @@
 It is read once from streams.yaml and schemas/<topic>/*.avsc. Nothing in a message can add to it.
 """
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-import fastavro
 import msgspec
-from fastavro.schema import SchemaParseException, UnknownType
 from fastavro.types import Schema
 
+from decoder.avro import Writer
+from decoder.schema_file import SchemaKey, Version, versions_of
+from decoder.schema_types import IncompatibleError
 from decoder.streams import STREAMS_FILE, CatalogError, Stream, Topic, load_streams
-from decoder.values import has_floats
 
 SCHEMAS = Path(__file__).parent / "schemas"
 
-# https://avro.apache.org/docs/1.12.0/specification/#names
-_FULL_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
-
-# Of each field the types and the logical types it may have: event_id and timestamp are REQUIRED columns.
-_REQUIRED_FIELDS: Mapping[str, tuple[list[str], list[str | None]]] = {
-    "id": (["string", "int", "long"], [None, "uuid"]),
-    "timestamp": (["long"], ["timestamp-millis", "timestamp-micros"]),
-}
-
-
-class _Field(msgspec.Struct, frozen=True):
-    name: str
-    type: object
-
 
 class EventType(msgspec.Struct, frozen=True, eq=False):
-    """What is known of one type of event in one topic before any of it arrives."""
+    """What is known of one type of event in one topic before any of it arrives.
+
+    `schema` is the newest version: bytes without a header of their own are written with it. `reader` is the
+    version that every event is resolved to, None where each is kept as it was written. `writers` are all
+    versions, by what a framing's header says: the fingerprint's 8 bytes, the registry's id, or the GUID's 16
+    bytes.
+    """
 
     stream: str
     table: str
@@ -42,7 +33,10 @@ class EventType(msgspec.Struct, frozen=True, eq=False):
     item_type_name: str
     file: str
     schema: Schema
-    has_floats: bool
+    reader: Schema | None
+    versions: tuple[Version, ...]
+    writer: Writer
+    writers: Mapping[SchemaKey, Writer]
 
     @property
     def name(self) -> str:
@@ -51,10 +45,16 @@ class EventType(msgspec.Struct, frozen=True, eq=False):
 
 
 class Catalog(msgspec.Struct, frozen=True):
-    """All event types by topic and header value, and the stream of each topic."""
+    """All event types by topic and header value, and the stream of each topic.
+
+    `named_by` gives the type of a topic that a framing's header names; a schema that several share names
+    none.
+    """
 
     types: Mapping[tuple[str, str], EventType]
+    named_by: Mapping[tuple[str, SchemaKey], EventType]
     stream_of_topic: Mapping[str, str]
+    topics: Mapping[str, Topic]
     tables: tuple[str, ...]
 
     def types_of(self, topic: str) -> list[str]:
@@ -74,14 +74,8 @@ def load_catalog(streams_file: Path = STREAMS_FILE, schemas: Path = SCHEMAS) -> 
     for stream_name, stream in streams.items():
         for topic in stream.topics:
             stream_of_topic[topic.name] = stream_name
-            for event_type in _types_in(schemas / topic.name, stream_name, stream, topic):
-                key = (topic.name, event_type.item_type_name)
-                if key in types:
-                    raise CatalogError(
-                        f"{event_type.file}: type {event_type.item_type_name} of topic {topic.name} "
-                        f"is in {types[key].file} too: keep one schema for it"
-                    )
-                types[key] = event_type
+            for item_type_name, versions in _versions_in(schemas / topic.name, stream_name, topic).items():
+                types[topic.name, item_type_name] = _event_type(stream_name, stream, topic, versions)
     unclaimed = sorted(d.name for d in schemas.iterdir() if d.is_dir() and d.name not in stream_of_topic)
     if unclaimed:
         raise CatalogError(
@@ -90,74 +84,71 @@ def load_catalog(streams_file: Path = STREAMS_FILE, schemas: Path = SCHEMAS) -> 
         )
     return Catalog(
         MappingProxyType(types),
+        MappingProxyType(_named_by(types.values())),
         MappingProxyType(stream_of_topic),
+        MappingProxyType({topic.name: topic for stream in streams.values() for topic in stream.topics}),
         tuple(stream.table for stream in streams.values()),
     )
 
 
-def _types_in(folder: Path, stream_name: str, stream: Stream, topic: Topic) -> Iterator[EventType]:
+def _versions_in(folder: Path, stream_name: str, topic: Topic) -> dict[str, list[Version]]:
+    """Return the versions of each type, oldest first."""
     files = sorted(folder.glob("*.avsc"))
     if not files:
         raise CatalogError(
             f"schemas/{topic.name}: no .avsc file for this topic of stream {stream_name}: add one"
         )
+    types: dict[str, list[Version]] = {}
     for path in files:
-        file = f"schemas/{topic.name}/{path.name}"
-        for item_type_name, schema in _parse(path, file):
-            yield EventType(
-                stream=stream_name,
-                table=stream.table,
-                topic=topic,
-                item_type_name=item_type_name,
-                file=file,
-                schema=schema,
-                has_floats=has_floats(schema),
-            )
+        for version in versions_of(path, f"schemas/{topic.name}/{path.name}"):
+            others = types.setdefault(version.item_type_name, [])
+            same = next((other for other in others if other.number == version.number), None)
+            if same is not None:
+                raise CatalogError(
+                    f"{version.file}: type {version.item_type_name} of topic {topic.name} "
+                    f"is in {same.file} too: keep one schema for it, or give each a schema_version"
+                )
+            others.append(version)
+            others.sort(key=lambda each: each.number)
+    return types
 
 
-def _parse(path: Path, file: str) -> list[tuple[str, Schema]]:
-    """Return the header values that a file is for, each with its parsed schema."""
-    try:
-        raw = msgspec.json.decode(path.read_bytes(), type=dict[str, object])
-        item_types = msgspec.convert(raw.pop("item_types", None), list[str] | None)
-    except (OSError, msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise CatalogError(f"{file}: not a JSON object: {error}") from error
-    if raw.get("type") != "record":
-        raise CatalogError(f"{file}: the schema of an event is a record, this is {raw.get('type')!r}")
-    schema = _parsed(raw, file)
-    if item_types is None:
-        return [(str(schema["name"]), schema)]
-    if not item_types or not all(item_types) or len(set(item_types)) < len(item_types):
-        raise CatalogError(f"{file}: item_types must list type names, each once, none empty")
-    # Each under its own name: a container's schema is named for the type, and must resolve against it.
-    return [
-        (name, _parsed({**raw, "name": name} if _FULL_NAME.fullmatch(name) else raw, file))
-        for name in item_types
-    ]
+def _event_type(stream_name: str, stream: Stream, topic: Topic, versions: list[Version]) -> EventType:
+    newest = versions[-1]
+    readers = [version for version in versions if version.is_reader]
+    if len(readers) > 1:
+        raise CatalogError(
+            f"{readers[1].file}: {readers[0].file} is the reader_schema of the type too: keep one"
+        )
+    reader = readers[0].schema if readers else None
+    writers: dict[SchemaKey, Writer] = {}
+    for version in versions:
+        try:
+            writer = Writer(topic, version.schema, None if version.is_reader else reader)
+        except IncompatibleError as error:
+            raise CatalogError(f"{version.file}: {version.item_type_name} cannot be read: {error}") from error
+        writers |= dict.fromkeys(version.keys, writer)
+    return EventType(
+        stream=stream_name,
+        table=stream.table,
+        topic=topic,
+        item_type_name=newest.item_type_name,
+        file=newest.file,
+        schema=newest.schema,
+        reader=reader,
+        versions=tuple(versions),
+        writer=writer,
+        writers=MappingProxyType(writers),
+    )
 
 
-def _parsed(raw: dict[str, object], file: str) -> dict[str, object]:
-    try:
-        schema = fastavro.parse_schema(raw)
-    except (SchemaParseException, UnknownType, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise CatalogError(f"{file}: not a valid Avro schema: {type(error).__name__}: {error}") from error
-    if not isinstance(schema, dict):
-        raise CatalogError(f"{file}: the schema of an event is a record")
-    _check_fields(schema, file)
-    return schema
-
-
-def _check_fields(schema: dict[str, object], file: str) -> None:
-    fields = msgspec.convert(schema["fields"], list[_Field])
-    by_name = {field.name: field.type for field in fields}
-    if len(by_name) < len(fields):
-        twice = next(f.name for f in fields if [g.name for g in fields].count(f.name) > 1)
-        raise CatalogError(f"{file}: field {twice!r} is there twice")
-    for name, (physical, logical) in _REQUIRED_FIELDS.items():
-        if name not in by_name:
-            raise CatalogError(f"{file}: field {name!r} is missing: every event needs one")
-        kind = by_name[name]
-        declared = kind if isinstance(kind, dict) else {"type": kind}
-        if declared.get("type") not in physical or declared.get("logicalType") not in logical:
-            wanted = " or ".join(physical if None in logical else [str(each) for each in logical])
-            raise CatalogError(f"{file}: field {name!r} must be {wanted} and not null, it is {kind}")
+def _named_by(types: Iterable[EventType]) -> dict[tuple[str, SchemaKey], EventType]:
+    named: dict[tuple[str, SchemaKey], EventType] = {}
+    shared: set[tuple[str, SchemaKey]] = set()
+    for event_type in types:
+        for key in event_type.writers:
+            place = (event_type.topic.name, key)
+            if place in named:
+                shared.add(place)
+            named[place] = event_type
+    return {place: event_type for place, event_type in named.items() if place not in shared}

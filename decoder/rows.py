@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from decoder.avro import Event, decode
+from decoder.avro import Event
 from decoder.catalog import Catalog, EventType
+from decoder.framing import decode, writer_key
 from decoder.values import to_json
 from envelope import Record
 from rejection import Reason, RejectedError
@@ -63,7 +64,10 @@ def find_type(record: Record, catalog: Catalog) -> EventType:
     # The last of repeated headers counts, as in the legacy system's dict(headers).
     item_type_name = dict(record.headers).get(TYPE_HEADER)
     if item_type_name is None:
-        raise RejectedError(Reason.MISSING_TYPE_HEADER, f"the record has no header {TYPE_HEADER}")
+        named = _type_of_schema(record, catalog)
+        if named is None:
+            raise RejectedError(Reason.MISSING_TYPE_HEADER, f"the record has no header {TYPE_HEADER}")
+        return named
     name = item_type_name.decode(errors="backslashreplace")
     event_type = catalog.types.get((record.topic, name))
     if event_type is None:
@@ -74,6 +78,15 @@ def find_type(record: Record, catalog: Catalog) -> EventType:
             f"item_types of the schema whose fields it shares. The topic has: {known}",
         )
     return event_type
+
+
+def _type_of_schema(record: Record, catalog: Catalog) -> EventType | None:
+    """Return the type whose schema, and no other's, the value's own header names."""
+    topic = catalog.topics[record.topic]
+    if topic.framing not in ("single_object", "confluent"):
+        return None
+    key, _ = writer_key(record.value or b"", topic.framing)
+    return catalog.named_by.get((record.topic, key))
 
 
 def event_row(record: Record, env: str | None, catalog: Catalog, now_ns: int) -> tuple[str, EventRow]:
@@ -87,7 +100,7 @@ def event_row(record: Record, env: str | None, catalog: Catalog, now_ns: int) ->
             Reason.TOMBSTONE, "the record is a tombstone: it has a key and no value to decode"
         )
     event_type = find_type(record, catalog)
-    event = decode(record.value or b"", event_type.schema)
+    event = decode(record.value or b"", event_type)
     now = time.gmtime(now_ns // 1_000_000_000)
     kafka_timestamp = to_datetime(record.timestamp)
     if kafka_timestamp is None and record.timestamp is not None:
@@ -100,7 +113,7 @@ def event_row(record: Record, env: str | None, catalog: Catalog, now_ns: int) ->
         timestamp=_timestamp(event),
         event_id=str(event["id"]),
         event_type=event_type.name,
-        event_json=to_json(event, has_floats=event_type.has_floats),
+        event_json=to_json(event),
         topic_version=event_type.topic.version,
         is_current_version=event_type.topic.current,
         stream_timestamp=str(now_ns),

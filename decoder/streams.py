@@ -1,10 +1,12 @@
 """streams.yaml: which Kafka topics belong to which stream, and the table that a stream fills."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 import yaml
+
+from decoder.limits import DEFAULT_LIMITS, Limits
 
 ROOT = Path(__file__).parent.parent
 STREAMS_FILE = ROOT / "streams.yaml"
@@ -24,11 +26,19 @@ class CatalogError(ValueError):
 
 
 class Topic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A Kafka topic: `version` of its events, and whether that is the `current` version of the stream."""
+    """A Kafka topic: `version` of its events, whether that is the stream's `current` one, and how it is read.
+
+    docs/event-types.md has the framings, what `strict` adds, what becomes of a `non_finite` number, and the
+    limits.
+    """
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=249)]
     version: Annotated[int, msgspec.Meta(ge=0)]
     current: bool
+    framing: Literal["auto", "schemaless", "container", "single_object", "confluent"] = "auto"
+    strict: bool = False
+    non_finite: Literal["text", "refuse"] = "text"
+    limits: Limits = DEFAULT_LIMITS
 
 
 class Stream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -51,10 +51,13 @@ resource "google_cloudfunctions2_function" "decoder" {
     all_traffic_on_latest_revision   = true
     service_account_email            = google_service_account.function.email
 
-    environment_variables = {
-      BIGQUERY_DATASET = google_bigquery_dataset.events.dataset_id
-      BIGQUERY_PROJECT = var.project
-    }
+    environment_variables = merge(
+      {
+        BIGQUERY_DATASET = google_bigquery_dataset.events.dataset_id
+        BIGQUERY_PROJECT = var.project
+      },
+      var.schema_registry_url == null ? {} : { SCHEMA_REGISTRY_URL = var.schema_registry_url },
+    )
   }
 
   lifecycle {

@@ -225,6 +225,17 @@ variable "retention_days" {
   }
 }
 
+variable "schema_registry_url" {
+  description = "Where the function asks for schemas of topics whose framing is confluent, e.g. https://registry.example.com; null where the catalogue has them all. No user or password: see docs/event-types.md."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.schema_registry_url == null ? true : can(regex("^https?://[^@[:space:]]+$", var.schema_registry_url))
+    error_message = "schema_registry_url must begin with https:// or http:// and hold no user or password."
+  }
+}
+
 variable "state_bucket" {
   description = "Bucket of this module's state, which builds on push apply it from; needed with both `trigger` and `terraform_service_account`."
   type        = string

@@ -1,67 +1,42 @@
 """The catalogue: what it holds, that it is frozen, and each mistake in the files named."""
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
 import pytest
 
-from decoder.catalog import Catalog, load_catalog
+from decoder.catalog import Catalog
 from decoder.streams import CatalogError, Topic
+from tests.unit.decoder.making import Load, with_fields
 
 _ID: dict[str, object] = {"name": "id", "type": "string"}
 _TIMESTAMP: dict[str, object] = {
     "name": "timestamp",
     "type": {"type": "long", "logicalType": "timestamp-millis"},
 }
-_STREAMS = "streams:\n  s: {table: s, topics: [{name: t, version: 2, current: true}]}\n"
-
-# Loads a catalogue of these files; a schema is an object, or the text of the file.
-Load = Callable[..., Catalog]
-
-
-def _record(*fields: object, **more: object) -> dict[str, object]:
-    return {"type": "record", "name": "A", "namespace": "n.s", "fields": [_ID, _TIMESTAMP, *fields], **more}
 
 
 def _with_field(name: str, kind: object) -> dict[str, object]:
     """Return a schema in which the type of id or timestamp is another."""
     fields = [{"name": f["name"], "type": kind} if f["name"] == name else f for f in (_ID, _TIMESTAMP)]
-    return {**_record(), "fields": fields}
-
-
-@pytest.fixture
-def load(tmp_path: Path) -> Load:
-    """Give a function that writes files and loads the catalogue of them."""
-
-    def load(files: dict[str, object], streams: str = _STREAMS) -> Catalog:
-        (tmp_path / "streams.yaml").write_text(streams)
-        for name, schema in files.items():
-            path = tmp_path / "schemas" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(schema if isinstance(schema, str) else json.dumps(schema))
-        return load_catalog(tmp_path / "streams.yaml", tmp_path / "schemas")
-
-    return load
+    return {**with_fields(), "fields": fields}
 
 
 def test_type_is_known_by_topic_and_full_name(load: Load) -> None:
     """Without item_types the header value is the schema's full name; the type knows all of its stream."""
-    catalog = load({"t/A.avsc": _record()})
+    catalog = load({"t/A.avsc": with_fields()})
     assert list(catalog.types) == [("t", "n.s.A")]
     event_type = catalog.types["t", "n.s.A"]
     assert (event_type.stream, event_type.table, event_type.file) == ("s", "s", "schemas/t/A.avsc")
     assert event_type.topic == Topic("t", 2, True)
     assert (event_type.item_type_name, event_type.name) == ("n.s.A", "A")
-    assert not event_type.has_floats
     assert catalog.stream_of_topic == {"t": "s"}
     assert catalog.tables == ("s",)
 
 
 def test_types_share_a_file(load: Load) -> None:
     """Each name in item_types is a type; its schema is named for it, as producers' containers are."""
-    catalog = load({"t/A.avsc": _record(item_types=["n.s.B", "other.C", "D"])})
+    catalog = load({"t/A.avsc": with_fields(item_types=["n.s.B", "other.C", "D"])})
     assert catalog.types_of("t") == ["D", "n.s.B", "other.C"]
     names = {
         name: cast("dict[str, object]", event_type.schema)["name"]
@@ -73,7 +48,7 @@ def test_types_share_a_file(load: Load) -> None:
 
 def test_header_value_need_not_be_an_avro_name(load: Load) -> None:
     """The catalogue's key is the whole header value, whatever the producer writes into it."""
-    catalog = load({"t/A.avsc": _record(item_types=["urn:event/b-1"])})
+    catalog = load({"t/A.avsc": with_fields(item_types=["urn:event/b-1"])})
     assert catalog.types["t", "urn:event/b-1"].name == "urn:event/b-1"
 
 
@@ -84,10 +59,9 @@ def test_same_type_in_two_topics(load: Load) -> None:
         "{name: u, version: 2, current: true}]}\n"
     )
     catalog = load(
-        {"t/A.avsc": _record(), "u/A.avsc": _record({"name": "x", "type": "float"})}, streams=streams
+        {"t/A.avsc": with_fields(), "u/A.avsc": with_fields({"name": "x", "type": "float"})}, streams=streams
     )
     assert [catalog.types[topic, "n.s.A"].topic.version for topic in ("t", "u")] == [1, 2]
-    assert [catalog.types[topic, "n.s.A"].has_floats for topic in ("t", "u")] == [False, True]
     assert (catalog.types_of("t"), catalog.types_of("u")) == (["n.s.A"], ["n.s.A"])
     assert catalog.types_of("v") == []
 
@@ -150,7 +124,7 @@ def test_missing_field_is_named(load: Load, name: str) -> None:
     """A schema without the event's id or timestamp fails at load, not at its first event."""
     fields = [f for f in (_ID, _TIMESTAMP) if f["name"] != name]
     with pytest.raises(CatalogError, match=rf"^schemas/t/A\.avsc: field '{name}' is missing"):
-        load({"t/A.avsc": {**_record(), "fields": fields}})
+        load({"t/A.avsc": {**with_fields(), "fields": fields}})
 
 
 @pytest.mark.parametrize("repeated", [_ID, _TIMESTAMP, {"name": "x", "type": "int"}], ids=str)
@@ -158,7 +132,7 @@ def test_field_twice_is_named(load: Load, repeated: dict[str, object]) -> None:
     """Of two fields with one name one would be lost in the JSON text."""
     extra = [repeated] if repeated["name"] in ("id", "timestamp") else [repeated, repeated]
     with pytest.raises(CatalogError, match=rf"^schemas/t/A\.avsc: .*{repeated['name']}"):
-        load({"t/A.avsc": _record(*extra)})
+        load({"t/A.avsc": with_fields(*extra)})
 
 
 @pytest.mark.parametrize(
@@ -218,7 +192,7 @@ def test_deep_file_is_named(load: Load) -> None:
 def test_invalid_avro_is_named(load: Load, kind: object) -> None:
     """What the Avro parser refuses is an error that names the file."""
     with pytest.raises(CatalogError, match=r"^schemas/t/A\.avsc: not a valid Avro schema"):
-        load({"t/A.avsc": _record({"name": "x", "type": kind})})
+        load({"t/A.avsc": with_fields({"name": "x", "type": kind})})
 
 
 @pytest.mark.parametrize(
@@ -236,11 +210,13 @@ def test_invalid_avro_is_named(load: Load, kind: object) -> None:
 def test_wrong_item_types_are_named(load: Load, item_types: object, said: str) -> None:
     """item_types is a list of different names."""
     with pytest.raises(CatalogError, match=rf"^schemas/t/A\.avsc: .*{said}"):
-        load({"t/A.avsc": _record(item_types=item_types)})
+        load({"t/A.avsc": with_fields(item_types=item_types)})
 
 
 @pytest.mark.parametrize(
-    "second", [_record(), _record(name="B", item_types=["x", "n.s.A"])], ids=["by its name", "in item_types"]
+    "second",
+    [with_fields(), with_fields(name="B", item_types=["x", "n.s.A"])],
+    ids=["by its name", "in item_types"],
 )
 def test_two_schemas_for_one_type_are_named(load: Load, second: object) -> None:
     """The error names the type and both files."""
@@ -248,7 +224,7 @@ def test_two_schemas_for_one_type_are_named(load: Load, second: object) -> None:
         CatalogError,
         match=r"^schemas/t/B\.avsc: type n\.s\.A of topic t is in schemas/t/A\.avsc too",
     ):
-        load({"t/A.avsc": _record(), "t/B.avsc": second})
+        load({"t/A.avsc": with_fields(), "t/B.avsc": second})
 
 
 def test_topic_without_schemas_is_named(load: Load) -> None:
@@ -262,14 +238,14 @@ def test_schemas_without_a_topic_are_named(load: Load) -> None:
     with pytest.raises(
         CatalogError, match=r"^schemas/u: no stream in streams\.yaml has this topic: add .* with its table"
     ):
-        load({"t/A.avsc": _record(), "u/A.avsc": _record()})
+        load({"t/A.avsc": with_fields(), "u/A.avsc": with_fields()})
 
 
 def test_stream_without_a_table_is_named(load: Load) -> None:
     """A stream's table is required: there is nowhere else for its rows."""
     streams = "streams:\n  s: {topics: [{name: t, version: 2, current: true}]}\n"
     with pytest.raises(CatalogError, match=r"^streams\.yaml: .*missing required field `table`"):
-        load({"t/A.avsc": _record()}, streams=streams)
+        load({"t/A.avsc": with_fields()}, streams=streams)
 
 
 def test_catalogue_is_frozen(catalog: Catalog) -> None:
@@ -303,3 +279,55 @@ def test_repository_has_both_versions_of_deliveries(catalog: Catalog) -> None:
     names = {t.name for t in types if t.topic.version == 6}
     assert len(names) >= 7
     assert "DeliveryOnHoldV6" in names
+
+
+def test_versions_of_a_type(load: Load) -> None:
+    """Files of one type have numbers: the newest is the type's schema, one may be the reader's."""
+    catalog = load(
+        {
+            "t/A.avsc": with_fields({"name": "x", "type": "int"}, schema_version=10, schema_id=12),
+            "t/B.avsc": with_fields(schema_version=9, reader_schema=True),
+        }
+    )
+    event_type = catalog.types["t", "n.s.A"]
+    assert [(v.number, v.file) for v in event_type.versions] == [
+        (9, "schemas/t/B.avsc"),
+        (10, "schemas/t/A.avsc"),
+    ]
+    assert event_type.schema is event_type.versions[1].schema
+    assert event_type.reader is event_type.versions[0].schema
+    assert catalog.named_by["t", 12] is event_type
+
+
+def test_schema_that_several_types_share_names_none(load: Load) -> None:
+    """The id of a file with item_types tells the schema and not the type: the header must."""
+    catalog = load({"t/A.avsc": with_fields(item_types=["n.s.B", "n.s.C"], schema_id=12)})
+    assert ("t", 12) not in catalog.named_by
+    assert all(12 in event_type.writers for event_type in catalog.types.values())
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        (with_fields(schema_version=1), "is in schemas/t/A\\.avsc too"),
+        (with_fields(schema_version=2, reader_schema=True), "is the reader_schema of the type too"),
+        (with_fields(schema_version="2"), "Expected `int`"),
+        (with_fields(schema_version=2, schema_guid="x"), "schema_guid"),
+        (
+            with_fields({"name": "e", "type": {"type": "array", "items": "null"}}, schema_version=2),
+            "take no bytes",
+        ),
+    ],
+)
+def test_wrong_versions_are_named(load: Load, second: dict[str, object], said: str) -> None:
+    """Numbers are once, one version is the reader's, and each is safe to read with."""
+    with pytest.raises(CatalogError, match=rf"^schemas/t/B\.avsc: .*{said}"):
+        load({"t/A.avsc": with_fields(reader_schema=True), "t/B.avsc": second})
+
+
+def test_version_that_the_reader_cannot_read_is_named(load: Load) -> None:
+    """A reader schema must be able to read every version that is kept."""
+    older = with_fields({"name": "x", "type": "string"})
+    newer = with_fields({"name": "x", "type": "int"}, schema_version=2, reader_schema=True)
+    with pytest.raises(CatalogError, match=r"^schemas/t/A\.avsc: n\.s\.A cannot be read: x: string"):
+        load({"t/A.avsc": older, "t/B.avsc": newer})

@@ -11,6 +11,7 @@ import pytest
 from decoder import __main__ as command
 from decoder.catalog import Catalog
 from decoder.streams import CatalogError
+from tests.unit.decoder.making import Load, with_fields
 
 _TOPIC = "delivery_events_v6_topic"
 _TYPE = "delivery.events.v6.DeliveryRatedV6"
@@ -68,7 +69,11 @@ def test_decode_reads_standard_input(
             "Other",
             "unknown_type: no schema of topic delivery_events_v6_topic is for the type 'Other'",
         ),
-        (_TOPIC, "delivery.events.v6.DeliveryOnHoldV6", "undecodable: not schemaless Avro of the type"),
+        (
+            _TOPIC,
+            "delivery.events.v6.DeliveryOnHoldV6",
+            "undecodable: not Avro of the type delivery.events.v6.DeliveryOnHoldV6, field ",
+        ),
     ],
 )
 def test_rejection_is_one_line(
@@ -120,3 +125,26 @@ def test_wrong_usage(capsys: pytest.CaptureFixture[str], arguments: list[str]) -
         command.main(arguments)
     assert caught.value.code == 2
     assert "usage: python -m decoder" in capsys.readouterr().err
+
+
+def test_version_that_cannot_read_the_last_fails_the_check(
+    load: Load, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`check` names the file, both versions and the first field at fault, and exits with 1."""
+    newer = with_fields({"name": "level", "type": "int"}, schema_version=2)
+    loaded = load({"t/A.avsc": with_fields(), "t/A2.avsc": newer})
+    monkeypatch.setattr(command, "load_catalog", lambda: loaded)
+    assert command.main(["check"]) == 1
+    said = "schemas/t/A2.avsc: version 2 of n.s.A cannot read version 1 (schemas/t/A.avsc): level: "
+    assert capsys.readouterr().err.startswith(said)
+
+
+def test_version_that_can_read_the_last_passes_the_check(
+    load: Load, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A field with a default is no problem."""
+    newer = with_fields({"name": "level", "type": "int", "default": 1}, schema_version=2)
+    loaded = load({"t/A.avsc": with_fields(), "t/A2.avsc": newer})
+    monkeypatch.setattr(command, "load_catalog", lambda: loaded)
+    assert command.main(["check"]) == 0
+    assert capsys.readouterr().out.endswith("ok: 1 types, 1 topics, 1 tables\n")

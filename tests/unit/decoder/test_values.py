@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from decoder.avro import decode
-from decoder.values import has_floats, to_json
+from decoder.values import to_json
 from rejection import RejectedError
+from tests.unit.decoder.making import decode
 
 _FLOATS = [float("nan"), float("inf"), float("-inf"), 1.5]
 _AS_TEXT = ["NaN", "Infinity", "-Infinity", 1.5]
@@ -29,7 +29,7 @@ def _json_of(kind: object, value: object) -> str:
     schema = fastavro.parse_schema(_schema(kind))
     buffer = io.BytesIO()
     fastavro.schemaless_writer(buffer, schema, {"x": value})
-    return to_json(decode(buffer.getvalue(), schema), has_floats=has_floats(schema))
+    return to_json(decode(buffer.getvalue(), schema))
 
 
 def _logical(kind: str, logical: str, **more: object) -> dict[str, object]:
@@ -113,7 +113,7 @@ def test_decimal_beyond_its_precision_is_not_rounded() -> None:
         event = decode(bytes([len(raw) * 2]) + raw, schema)
     except RejectedError:
         return
-    assert Decimal(json.loads(to_json(event, has_floats=False))["x"]) == Decimal(unscaled) / 100
+    assert Decimal(json.loads(to_json(event))["x"]) == Decimal(unscaled) / 100
 
 
 def test_order_is_kept() -> None:
@@ -164,39 +164,3 @@ def test_non_finite_numbers_are_text_wherever_they_stand(holder: str) -> None:
     kind, value, expected = _HOLDERS[holder]
     text = _json_of(kind, value)
     assert json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON")) == {"x": expected}
-
-
-_NAMED = {"type": "record", "name": "N", "fields": [{"name": "f", "type": "double"}]}
-
-
-@pytest.mark.parametrize(
-    ("kind", "expected"),
-    [
-        ("float", True),
-        ("double", True),
-        ({"type": "double"}, True),
-        (["null", "double"], True),
-        ({"type": "array", "items": "float"}, True),
-        ({"type": "map", "values": ["null", "float"]}, True),
-        ({"type": "array", "items": {"type": "map", "values": {"type": "array", "items": "double"}}}, True),
-        (_NAMED, True),
-        (["null", _NAMED], True),
-        ("long", False),
-        ("string", False),
-        (["null", "string", {"type": "array", "items": "int"}], False),
-        ({"type": "enum", "name": "E", "symbols": ["double", "float"]}, False),
-        ({"type": "fixed", "name": "double_", "size": 8}, False),
-        ({"type": "record", "name": "float_", "fields": [{"name": "double", "type": "int"}]}, False),
-        (_logical("bytes", "decimal", precision=9, scale=2), False),
-    ],
-    ids=str,
-)
-def test_floats_are_found_in_the_schema(kind: object, expected: bool) -> None:  # noqa: FBT001 - parametrized
-    """A schema that can hold a float is found wherever the float stands, and no other."""
-    assert has_floats(fastavro.parse_schema(_schema(kind))) is expected
-
-
-def test_floats_behind_a_name_are_found() -> None:
-    """A second use of a named type is only its name: its definition was seen before."""
-    fields = [{"name": "a", "type": ["null", _NAMED]}, {"name": "b", "type": "N"}]
-    assert has_floats(fastavro.parse_schema({"type": "record", "name": "R", "fields": fields}))

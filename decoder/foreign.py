@@ -1,0 +1,57 @@
+"""A writer schema that is not in the catalogue: a container's own, or a registry's.
+
+A container's sender chose it, so it is held to the limits of every schema (decoder/limits.py) before a byte
+is read.
+"""
+
+from functools import lru_cache
+
+import fastavro
+import msgspec
+
+from decoder.avro import Writer
+from decoder.catalog import EventType
+from decoder.schema_file import event_problem
+from decoder.schema_types import IncompatibleError
+from rejection import Reason, RejectedError
+
+# Senders have few schemas; a cached one takes up to a megabyte.
+MAX_WRITERS = 32
+
+
+@lru_cache(MAX_WRITERS)
+def writer_of(text: bytes, event_type: EventType, *, resolve: bool) -> Writer:
+    """Return the writer of a schema's JSON text.
+
+    `resolve` says whether events become the newest version's where the type has no reader schema.
+
+    Raises:
+        RejectedError: undecodable, the schema is none, is unsafe to read with, or is not of the type.
+    """
+    name = event_type.item_type_name
+    try:
+        schema = fastavro.parse_schema(msgspec.json.decode(text))
+    # fastavro raises whatever a schema that is none makes it: KeyError, TypeError, AttributeError, …
+    except Exception as error:
+        raise _refused(
+            f"the writer's own schema is none: {type(error).__name__}: {str(error)[:200]}"
+        ) from error
+    if not isinstance(schema, dict) or schema.get("type") != "record":
+        raise _refused("the writer's own schema is no record")
+    reader = event_type.reader or (event_type.schema if resolve else None)
+    try:
+        writer = Writer(event_type.topic, schema, reader)
+    except IncompatibleError as error:
+        raise _refused(f"the writer's own schema is not of the type {name}, or unsafe: {error}") from error
+    if reader is None:
+        names = {name, *(version.own_name for version in event_type.versions)}
+        if schema["name"].rpartition(".")[2] not in {each.rpartition(".")[2] for each in names}:
+            raise _refused(f"the writer's own schema is of {schema['name'][:200]}, the type is {name}")
+        problem = event_problem(schema)
+        if problem:
+            raise _refused(f"the writer's own schema: {problem}")
+    return writer
+
+
+def _refused(said: str) -> RejectedError:
+    return RejectedError(Reason.UNDECODABLE, said)
