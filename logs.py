@@ -18,12 +18,12 @@ import msgspec
 
 _OURS = "kafka_to_bigquery"
 # https://www.w3.org/TR/trace-context/#traceparent-header, https://cloud.google.com/trace/docs/trace-context
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}.*")
-_CLOUD_TRACE = re.compile(r"([0-9a-f]{32})(?:/\d+)?(?:;.*)?")
+_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}.*")
+_CLOUD_TRACE = re.compile(rb"([0-9a-f]{32})(?:/\d+)?(?:;.*)?")
 
 log = logging.getLogger(_OURS)
-# The headers of the request that is answered, for the trace of its lines; read only where one is written.
-headers: ContextVar[Mapping[str, str] | None] = ContextVar("headers", default=None)
+# The headers of the request that is answered, as ASGI has them, for the trace of its lines; read only where one is written.
+headers: ContextVar[Mapping[bytes, bytes] | None] = ContextVar("headers", default=None)
 
 
 class _JsonFormatter(logging.Formatter):
@@ -47,17 +47,17 @@ class _JsonFormatter(logging.Formatter):
             return json.dumps(line, default=repr)
 
 
-def _trace(request: Mapping[str, str] | None) -> dict[str, str]:
+def _trace(request: Mapping[bytes, bytes] | None) -> dict[str, str]:
     """Return the field by which Cloud Logging shows a line with its request, where that can be known."""
     if request is None:
         return {}
-    found = _TRACEPARENT.fullmatch(request.get("traceparent", "")) or _CLOUD_TRACE.fullmatch(
-        request.get("x-cloud-trace-context", "")
+    found = _TRACEPARENT.fullmatch(request.get(b"traceparent", b"")) or _CLOUD_TRACE.fullmatch(
+        request.get(b"x-cloud-trace-context", b"")
     )
     project = os.environ.get("GOOGLE_CLOUD_PROJECT") or os.environ.get("BIGQUERY_PROJECT")
     if found is None or not project:
         return {}
-    return {"logging.googleapis.com/trace": f"projects/{project}/traces/{found[1]}"}
+    return {"logging.googleapis.com/trace": f"projects/{project}/traces/{found[1].decode()}"}
 
 
 def fields(**values: object) -> dict[str, dict[str, object]]:

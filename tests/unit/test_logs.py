@@ -110,12 +110,14 @@ def test_set_up_twice_writes_once() -> None:
 @pytest.mark.parametrize(
     "headers",
     [
-        {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"},
-        {"x-cloud-trace-context": "4bf92f3577b34da6a3ce929d0e0e4736/67667974448284343;o=1"},
-        {"x-cloud-trace-context": "4bf92f3577b34da6a3ce929d0e0e4736"},
+        {b"traceparent": b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"},
+        {b"x-cloud-trace-context": b"4bf92f3577b34da6a3ce929d0e0e4736/67667974448284343;o=1"},
+        {b"x-cloud-trace-context": b"4bf92f3577b34da6a3ce929d0e0e4736"},
     ],
 )
-def test_line_has_the_trace_of_its_request(headers: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_line_has_the_trace_of_its_request(
+    headers: dict[bytes, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Cloud Logging shows a line with its request by the trace that either header gives, with the project."""
     monkeypatch.setenv("BIGQUERY_PROJECT", "p")
     token = logs.headers.set(headers)
@@ -129,10 +131,11 @@ def test_line_has_the_trace_of_its_request(headers: dict[str, str], monkeypatch:
 
 
 @pytest.mark.parametrize(
-    "headers", [{}, {"traceparent": "no"}, {"traceparent": "00-XYZ-1-1", "x-cloud-trace-context": "a/b"}]
+    "headers",
+    [{}, {b"traceparent": b"no"}, {b"traceparent": b"00-XYZ-1-1", b"x-cloud-trace-context": b"a/b"}],
 )
 def test_line_without_a_known_trace_has_none(
-    headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    headers: dict[bytes, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is no trace is not repeated, and costs no line."""
     monkeypatch.setenv("BIGQUERY_PROJECT", "p")
