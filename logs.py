@@ -22,7 +22,7 @@ _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{
 _CLOUD_TRACE = re.compile(rb"([0-9a-f]{32})(?:/\d+)?(?:;.*)?")
 
 log = logging.getLogger(_OURS)
-# The headers of the request that is answered, as ASGI has them, for the trace of its lines; read only where one is written.
+# The headers of the request that is answered, as ASGI has them: its trace is in the lines of the answer.
 headers: ContextVar[Mapping[bytes, bytes] | None] = ContextVar("headers", default=None)
 
 

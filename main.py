@@ -45,8 +45,8 @@ catalog = load_catalog()  # at import: a wrong catalogue stops the deployment, n
 limits, max_waiting_bytes = load_limits(os.environ)  # and so does a wrong setting
 writer = Writer(_connect, limits, Room(max_waiting_bytes))
 requests_room = Room(max_waiting_bytes)
-# What is here now stays, and what a request makes has no cycles: the collector need not look for them at every
-# few hundred objects while hundreds of requests wait. It took a third of the CPU (make bench-function).
+# What is here now stays, and what a request makes has no cycles: the collector need not look for them at
+# every few hundred objects while hundreds of requests wait. It took a third of the CPU (make bench-function).
 gc.freeze()
 gc.set_threshold(50_000, 20, 20)
 

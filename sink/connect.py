@@ -10,6 +10,7 @@ import time
 
 import google.auth
 import requests
+import urllib3
 from google.auth.credentials import AnonymousCredentials, Credentials
 from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import AuthorizedSession
@@ -70,7 +71,9 @@ def _post(session: requests.Session, url: str, body: bytes, seconds: float) -> R
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"an answer that was not whole after {seconds:g} s")
             return Response(response.status_code, b"".join(chunks))
-    except requests.Timeout as error:
+    except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
         raise TimeoutError(str(error)) from error
+    except urllib3.exceptions.HTTPError as error:  # of the body, which is read past requests: no OSError
+        raise ConnectionError(str(error)) from error
     except GoogleAuthError as error:  # a token that could not be refreshed
         raise ConnectionError(str(error)) from error
