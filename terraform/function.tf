@@ -52,8 +52,11 @@ resource "google_cloudfunctions2_function" "decoder" {
     service_account_email            = google_service_account.function.email
 
     environment_variables = {
-      BIGQUERY_DATASET = google_bigquery_dataset.events.dataset_id
-      BIGQUERY_PROJECT = var.project
+      BIGQUERY_DATASET  = google_bigquery_dataset.events.dataset_id
+      BIGQUERY_PROJECT  = var.project
+      INSERT_MAX_BYTES  = format("%d", var.function.insert_max_bytes)
+      INSERT_MAX_ROWS   = format("%d", var.function.insert_max_rows)
+      MAX_WAITING_BYTES = format("%d", var.function.max_waiting_bytes)
     }
   }
 
