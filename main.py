@@ -123,6 +123,8 @@ async def _keep_records(opened: Envelope, message_id: str) -> None:
         except RejectedError as rejection:
             rejected.append((record, rejection))
             continue
+        if opened.replayed_at is not None:
+            columns = msgspec.structs.replace(columns, replayed_at=opened.replayed_at)
         records.setdefault(table, []).append(record)
         rows.setdefault(table, []).append(make_row(insert_id(record), columns, record.timestamp))
     later: TransientError | None = None
@@ -134,23 +136,26 @@ async def _keep_records(opened: Envelope, message_id: str) -> None:
                 later = outcome
     if rejected:
         await _keep_dead_letters(
-            [
-                (
-                    dead_letter_of_record(
-                        record,
-                        rejection,
-                        env=opened.env,
-                        message_id=message_id,
-                        stream=catalog.stream_of_topic.get(record.topic),
-                        now_ns=now,
-                    ),
-                    record,
-                )
-                for record, rejection in rejected
-            ]
+            [(_dead_letter(record, why, opened, message_id, now), record) for record, why in rejected]
         )
     if later is not None:
         raise later
+
+
+def _dead_letter(
+    record: Record, rejection: RejectedError, opened: Envelope, message_id: str, now_ns: int
+) -> DeadLetterRow:
+    dead_letter = dead_letter_of_record(
+        record,
+        rejection,
+        env=opened.env,
+        message_id=message_id,
+        stream=catalog.stream_of_topic.get(record.topic),
+        now_ns=now_ns,
+    )
+    if opened.replayed_at is not None:
+        dead_letter = msgspec.structs.replace(dead_letter, replayed_at=opened.replayed_at)
+    return dead_letter
 
 
 async def _write(rows: dict[str, list[Row]]) -> Sequence[Sequence[Outcome]]:

@@ -28,7 +28,7 @@ class HeaderCell(msgspec.Struct, frozen=True):
     value: bytes | None
 
 
-class EventRow(msgspec.Struct, frozen=True):
+class EventRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """The columns of sink/tables/event.json; INTEGERs beyond 2^53 travel as strings, as BigQuery asks."""
 
     timestamp: datetime
@@ -48,6 +48,7 @@ class EventRow(msgspec.Struct, frozen=True):
     kafka_key: bytes | None
     kafka_headers: list[HeaderCell]
     env: str | None
+    replayed_at: datetime | None = None
 
 
 def find_type(record: Record, catalog: Catalog) -> EventType:

@@ -553,3 +553,15 @@ def test_nothing_heavy_is_imported_before_the_first_row() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_replayed_record_is_marked(tables: _Tables, rated: Record) -> None:
+    """A row that came of a replay says so, and so does a dead letter; others have no such column."""
+    for value in (rated.value, b"\x01"):
+        message = pack(_change(rated, value=value), "prod")
+        marked = Message(message.data, {**message.attributes, "kafka.replayed": "2026-11-24T12:00:00Z"})
+        assert _handle(_push(message)).status_code == 204
+        assert _handle(_push(marked)).status_code == 204
+    for table in (tables.events, tables.dead_letters):
+        assert [row.get("replayed_at") for row in table.rows] == [None, "2026-11-24T12:00:00Z"]
+        assert len(set(table.ids)) == 1
