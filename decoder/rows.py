@@ -1,6 +1,7 @@
 """A record, its type and the clock → the row of sink/tables/event.json."""
 
 import base64
+import functools
 import hashlib
 import time
 from datetime import UTC, datetime, timedelta
@@ -89,7 +90,7 @@ def event_row(record: Record, env: str | None, catalog: Catalog, now_ns: int) ->
         )
     event_type = find_type(record, catalog)
     event = decode(record.value or b"", event_type.schema)
-    now = time.gmtime(now_ns // 1_000_000_000)
+    date, hour = _date_and_hour(now_ns // 1_000_000_000)
     kafka_timestamp = to_datetime(record.timestamp)
     if kafka_timestamp is None and record.timestamp is not None:
         raise RejectedError(
@@ -105,8 +106,8 @@ def event_row(record: Record, env: str | None, catalog: Catalog, now_ns: int) ->
         topic_version=event_type.topic.version,
         is_current_version=event_type.topic.current,
         stream_timestamp=str(now_ns),
-        stream_timestamp_date=time.strftime("%Y-%m-%d", now),
-        stream_timestamp_hour=time.strftime("%Y-%m-%d %H:00:00", now),
+        stream_timestamp_date=date,
+        stream_timestamp_hour=hour,
         kafka_topic=record.topic,
         kafka_partition=record.partition,
         kafka_offset=str(record.offset),
@@ -117,6 +118,12 @@ def event_row(record: Record, env: str | None, catalog: Catalog, now_ns: int) ->
         env=env,
     )
     return event_type.table, row
+
+
+@functools.lru_cache(maxsize=1)  # the rows of a bundle, and of most requests of a second, have it in common
+def _date_and_hour(seconds: int) -> tuple[str, str]:
+    now = time.gmtime(seconds)
+    return time.strftime("%Y-%m-%d", now), time.strftime("%Y-%m-%d %H:00:00", now)
 
 
 def header_cells(record: Record) -> list[HeaderCell]:

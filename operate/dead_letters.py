@@ -6,7 +6,7 @@ record's position, so a replay that is made twice shows once.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import cast
 
@@ -29,9 +29,7 @@ MAX_BYTES = 5_000_000
 PULL_S = 10.0
 _PUBSUB_OWN = ("goog", "CloudPubSubDeadLetterSource")
 
-_ID = """COALESCE(CONCAT(d.kafka_topic, '/', CAST(d.kafka_partition AS STRING), '/',
-  CAST(d.kafka_offset AS STRING), '/', COALESCE(CAST(d.kafka_timestamp_ms AS STRING), 'None')),
-  d.message_id, d.value_sha256)"""
+_POSITION = ("kafka_topic", "kafka_partition", "kafka_offset", "kafka_timestamp")
 
 
 class Filter(msgspec.Struct, frozen=True):
@@ -65,30 +63,52 @@ def read(warehouse: BigQuery, which: Filter) -> list[DeadLetter]:
     Raises:
         SmokeError: BigQuery could not be asked.
     """
-    rows = " UNION ALL ".join(
-        "SELECT kafka_topic, kafka_partition, kafka_offset, kafka_timestamp "  # noqa: S608 - checked names
-        f"FROM `{warehouse.name}.{s.table}` WHERE replayed_at IS NOT NULL"
-        for s in load_streams().values()
-    )
+    topic, partition, offset, name = _place(which.id)
     sql = (
-        f"WITH rows_of AS (SELECT DISTINCT * FROM ({rows})) "  # noqa: S608 - as above
-        f"SELECT d.*, {_ID} AS id, r.kafka_topic IS NOT NULL AS is_row "
-        f"FROM `{warehouse.name}.{DEAD_LETTERS}{UNIQUE}` AS d LEFT JOIN rows_of AS r "
-        "ON d.kafka_topic = r.kafka_topic AND d.kafka_partition = r.kafka_partition "
-        "AND d.kafka_offset = r.kafka_offset AND d.kafka_timestamp IS NOT DISTINCT FROM r.kafka_timestamp "
-        f"WHERE (@id IS NULL OR {_ID} = @id) AND (@reason IS NULL OR d.reason = @reason) "
-        "AND (@since IS NULL OR d.dead_lettered_at >= @since) ORDER BY d.dead_lettered_at DESC"
+        f"SELECT * FROM `{warehouse.name}.{DEAD_LETTERS}{UNIQUE}` "  # noqa: S608 - checked names
+        "WHERE (@topic IS NULL OR (kafka_topic = @topic AND kafka_partition = @partition "
+        "AND kafka_offset = @offset)) AND (@name IS NULL OR message_id = @name OR value_sha256 = @name) "
+        "AND (@reason IS NULL OR reason = @reason) AND (@since IS NULL OR dead_lettered_at >= @since) "
+        "ORDER BY dead_lettered_at DESC"
     )
     parameters = [
-        bigquery.ScalarQueryParameter("id", "STRING", which.id),
+        bigquery.ScalarQueryParameter("topic", "STRING", topic),
+        bigquery.ScalarQueryParameter("partition", "INT64", partition),
+        bigquery.ScalarQueryParameter("offset", "INT64", offset),
+        bigquery.ScalarQueryParameter("name", "STRING", name),
         bigquery.ScalarQueryParameter("reason", "STRING", which.reason),
         bigquery.ScalarQueryParameter("since", "TIMESTAMP", which.since),
     ]
-    found = []
-    for row in warehouse.ask(sql, parameters):
-        columns = dict(row)
-        found.append(DeadLetter(str(columns.pop("id")), bool(columns.pop("is_row")), columns))
-    return found
+    found = [dict(row) for row in warehouse.ask(sql, parameters)]
+    found = [row for row in found if which.id in (None, id_of(row))]  # the timestamp is part of it too
+    rows = _replayed(warehouse) if found else set()
+    return [DeadLetter(id_of(row), tuple(row[n] for n in _POSITION) in rows, row) for row in found]
+
+
+def _place(text: str | None) -> tuple[str | None, int | None, int | None, str | None]:
+    """Return topic, partition and offset of an id that names them, or the message id or hash that it is."""
+    parts = (text or "").rsplit("/", 3)
+    if len(parts) == 4 and parts[1].isdigit() and parts[2].isdigit():  # noqa: PLR2004 - as id_of joins them
+        return parts[0], int(parts[1]), int(parts[2]), None
+    return None, None, None, text
+
+
+def id_of(columns: Mapping[str, object]) -> str:
+    """Return what names a dead letter: its position and timestamp, else its message id, else its hash."""
+    if columns["kafka_topic"] is None:
+        return str(columns["message_id"] or columns["value_sha256"])
+    names = ("kafka_topic", "kafka_partition", "kafka_offset", "kafka_timestamp_ms")
+    return "/".join(str(columns[name]) for name in names)
+
+
+def _replayed(warehouse: BigQuery) -> set[tuple[object, ...]]:
+    """Return the positions of all rows that a replay made."""
+    sql = " UNION ALL ".join(
+        f"SELECT DISTINCT {', '.join(_POSITION)} FROM `{warehouse.name}.{stream.table}` "  # noqa: S608 - as above
+        "WHERE replayed_at IS NOT NULL"
+        for stream in load_streams().values()
+    )
+    return {tuple(row[name] for name in _POSITION) for row in warehouse.ask(sql, [])}
 
 
 def replay(topic: str, letters: Sequence[DeadLetter], *, now: datetime, dry_run: bool) -> Summary:

@@ -39,6 +39,7 @@ class StrictBigQuery:
         self.absent_columns: set[str] = set()  # as if the tables did not have them
         self.required_columns: set[str] = set()  # as if the tables had them REQUIRED
         self.refused_event_ids: set[str] = set()
+        self.remembers = True  # insertIds; BigQuery does for a minute or so, at its best
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -88,7 +89,7 @@ class StrictBigQuery:
                 errors = {index: errors.get(index, "stopped") for index in range(len(rows))}
             good = []
             for index, row in enumerate(rows):
-                repeated = (table, str(row["insertId"])) in self._seen
+                repeated = self.remembers and (table, str(row["insertId"])) in self._seen
                 if index not in errors and not repeated:
                     good.append(row)
                     self._seen.add((table, str(row["insertId"])))
