@@ -41,7 +41,7 @@ class Writer:
         commit = self._tables.get(table)
         if commit is None:
             commit = self._tables[table] = self._group_commit(table)
-        if all(len(row.body) <= MAX_ROW_BYTES for row in rows):
+        if max((len(row.body) for row in rows), default=0) <= MAX_ROW_BYTES:
             return await commit.commit(rows)
         too_large = [_too_large(row) for row in rows]
         written = iter(await commit.commit([row for row in rows if len(row.body) <= MAX_ROW_BYTES]))
@@ -83,7 +83,9 @@ def _too_large(row: Row) -> RejectedError | None:
 
 def _log(table: str, rows: Sequence[Row], outcomes: Sequence[Outcome], seconds: float) -> None:
     """Write the one line of an insert: how many rows, and how long the oldest took from Kafka to here."""
-    taken = [row for row, outcome in zip(rows, outcomes, strict=True) if outcome is None]
+    taken = rows
+    if outcomes.count(None) < len(rows):
+        taken = [row for row, outcome in zip(rows, outcomes, strict=True) if outcome is None]
     values: dict[str, object] = {
         "table": table,
         "rows": len(taken),
