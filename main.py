@@ -129,8 +129,6 @@ async def _keep_records(opened: Envelope, message_id: str) -> None:
         rows.setdefault(table, []).append(make_row(insert_id(record), columns, record.timestamp))
     later: TransientError | None = None
     for table, outcomes in zip(rows, await _write(rows), strict=True):
-        if outcomes.count(None) == len(outcomes):
-            continue
         for record, outcome in zip(records[table], outcomes, strict=True):
             if isinstance(outcome, RejectedError):
                 rejected.append((record, outcome))
