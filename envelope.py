@@ -11,6 +11,7 @@ Two forms, one meaning (docs/envelope.md describes them for readers in other lan
 import contextlib
 import hashlib
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -28,6 +29,8 @@ TIMESTAMP = "kafka.timestamp"
 KEY = "kafka.key"
 BUNDLE = "kafka.bundle"
 ENV = "kafka.env"
+# When a dead letter was sent again (`python -m operate dead-letters replay`), RFC 3339.
+REPLAYED = "kafka.replayed"
 DEAD_LETTER_REASON = "kafka.dead_letter.reason"
 DEAD_LETTER_MESSAGE = "kafka.dead_letter.message"
 VALUE_SIZE = "kafka.dead_letter.value_size"
@@ -45,6 +48,8 @@ _RESERVED_PREFIXES = (_OWN_PREFIX, *_PUBSUB_PREFIXES)
 _INT32_MAX = 2**31 - 1
 _INT64_MIN = -(2**63)
 _INT64_MAX = 2**63 - 1
+
+_Time = Annotated[datetime, msgspec.Meta(tz=True)]
 
 Header = tuple[str, bytes | None]
 
@@ -73,10 +78,11 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class Envelope(msgspec.Struct, frozen=True):
-    """What one message held: its records and the environment that the bridge was started for."""
+    """What one message held: its records, the bridge's environment, and when it was replayed, if it was."""
 
     records: tuple[Record, ...]
     env: str | None
+    replayed_at: datetime | None = None
 
 
 class MalformedEnvelopeError(ValueError):
@@ -122,7 +128,14 @@ def unpack(message: Message) -> Envelope:
     """
     is_bundle = BUNDLE in message.attributes
     records = _unpack_bundle(message) if is_bundle else (_unpack_plain(message),)
-    return Envelope(records, message.attributes.get(ENV))
+    return Envelope(records, message.attributes.get(ENV), _replayed_at(message.attributes.get(REPLAYED)))
+
+
+def _replayed_at(text: str | None) -> datetime | None:
+    try:
+        return None if text is None else msgspec.convert(text, _Time)
+    except msgspec.ValidationError as error:
+        raise MalformedEnvelopeError(f"attribute {REPLAYED} is {text!r:.40}, not a time: {error}") from error
 
 
 def _plain_attributes(record: Record, env: str) -> dict[str, str] | None:
@@ -170,7 +183,9 @@ def is_attribute_name(name: str) -> bool:
 
 def _unpack_plain(message: Message) -> Record:
     attributes = message.attributes
-    unknown = sorted(n for n in attributes if n.startswith(_OWN_PREFIX) and n not in _PLAIN_NAMES)
+    unknown = sorted(
+        n for n in attributes if n.startswith(_OWN_PREFIX) and n not in _PLAIN_NAMES and n != REPLAYED
+    )
     if unknown:
         raise MalformedEnvelopeError(f"unknown attribute {unknown[0]!r}: names beginning kafka. are reserved")
     if not attributes.get(TOPIC):
@@ -192,7 +207,9 @@ def _unpack_plain(message: Message) -> Record:
 
 def _unpack_bundle(message: Message) -> tuple[Record, ...]:
     unknown = sorted(
-        n for n in message.attributes if n not in (BUNDLE, ENV) and not n.startswith(_PUBSUB_PREFIXES)
+        n
+        for n in message.attributes
+        if n not in (BUNDLE, ENV, REPLAYED) and not n.startswith(_PUBSUB_PREFIXES)
     )
     if unknown:
         raise MalformedEnvelopeError(f"unknown attribute {unknown[0]!r} on a bundle")

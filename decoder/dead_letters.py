@@ -13,7 +13,7 @@ MAX_MESSAGE_CHARACTERS = 2_000
 MAX_TEXT_CHARACTERS = 1_000
 
 
-class DeadLetterRow(msgspec.Struct, frozen=True):
+class DeadLetterRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """The columns of sink/tables/dead_letter.json; those of a record are null where none was found.
 
     `value` is the Kafka value, or the Pub/Sub data or request body in which no record was found.
@@ -38,6 +38,7 @@ class DeadLetterRow(msgspec.Struct, frozen=True):
     value_size: int | None
     value_sha256: str | None
     complete: bool
+    replayed_at: datetime | None = None
 
 
 def dead_letter_of_record(

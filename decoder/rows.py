@@ -1,6 +1,7 @@
 """A record, its type and the clock → the row of sink/tables/event.json."""
 
 import base64
+import functools
 import hashlib
 import time
 from datetime import UTC, datetime, timedelta
@@ -29,7 +30,7 @@ class HeaderCell(msgspec.Struct, frozen=True):
     value: bytes | None
 
 
-class EventRow(msgspec.Struct, frozen=True):
+class EventRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """The columns of sink/tables/event.json; INTEGERs beyond 2^53 travel as strings, as BigQuery asks."""
 
     timestamp: datetime
@@ -49,6 +50,7 @@ class EventRow(msgspec.Struct, frozen=True):
     kafka_key: bytes | None
     kafka_headers: list[HeaderCell]
     env: str | None
+    replayed_at: datetime | None = None
 
 
 def find_type(record: Record, catalog: Catalog) -> EventType:
@@ -101,7 +103,7 @@ def event_row(record: Record, env: str | None, catalog: Catalog, now_ns: int) ->
         )
     event_type = find_type(record, catalog)
     event = decode(record.value or b"", event_type)
-    now = time.gmtime(now_ns // 1_000_000_000)
+    date, hour = _date_and_hour(now_ns // 1_000_000_000)
     kafka_timestamp = to_datetime(record.timestamp)
     if kafka_timestamp is None and record.timestamp is not None:
         raise RejectedError(
@@ -117,8 +119,8 @@ def event_row(record: Record, env: str | None, catalog: Catalog, now_ns: int) ->
         topic_version=event_type.topic.version,
         is_current_version=event_type.topic.current,
         stream_timestamp=str(now_ns),
-        stream_timestamp_date=time.strftime("%Y-%m-%d", now),
-        stream_timestamp_hour=time.strftime("%Y-%m-%d %H:00:00", now),
+        stream_timestamp_date=date,
+        stream_timestamp_hour=hour,
         kafka_topic=record.topic,
         kafka_partition=record.partition,
         kafka_offset=str(record.offset),
@@ -129,6 +131,12 @@ def event_row(record: Record, env: str | None, catalog: Catalog, now_ns: int) ->
         env=env,
     )
     return event_type.table, row
+
+
+@functools.lru_cache(maxsize=1)  # the rows of a bundle, and of most requests of a second, have it in common
+def _date_and_hour(seconds: int) -> tuple[str, str]:
+    now = time.gmtime(seconds)
+    return time.strftime("%Y-%m-%d", now), time.strftime("%Y-%m-%d %H:00:00", now)
 
 
 def header_cells(record: Record) -> list[HeaderCell]:

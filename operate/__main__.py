@@ -1,15 +1,19 @@
-"""`python -m operate smoke` and `python -m operate cost`: does a deployment work, and what does one cost?"""
+"""`python -m operate smoke|dead-letters|cost`: does a deployment work, what failed, and what does it cost?"""
 
 import argparse
 import os
 import re
 import sys
+from datetime import UTC, datetime
 from typing import NoReturn
 
-from operate import cost, smoke
+import msgspec
+
+from operate import cost, dead_letters, smoke
 
 # As Terraform and the bridge's PUBSUB_TOPIC write it.
 _TOPIC = re.compile(r"projects/[^/\s]+/topics/[^/\s]+")
+_SUBSCRIPTION = re.compile(r"projects/[^/\s]+/subscriptions/[^/\s]+")
 # https://cloud.google.com/bigquery/docs/datasets#dataset-naming
 _DATASET = re.compile(r"[A-Za-z0-9_]+")
 # https://cloud.google.com/resource-manager/docs/creating-managing-projects#before_you_begin
@@ -34,10 +38,35 @@ def main(arguments: list[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     try:
+        if options.command == "dead-letters":
+            return _dead_letters(options)
         return smoke.run(options.project, options.dataset, options.topic, options.timeout)
     except smoke.SmokeError as error:
-        print(f"smoke: {error}", file=sys.stderr)
+        print(f"{options.command}: {error}", file=sys.stderr)
         return 2
+
+
+def _dead_letters(options: argparse.Namespace) -> int:
+    """Run a command about dead letters; 1 when there is none of this id, or one that cannot be replayed."""
+    now = datetime.now(UTC)
+    if options.action == "replay" and options.subscription:
+        summary = dead_letters.replay_subscription(
+            options.subscription, options.topic, now=now, dry_run=options.dry_run
+        )
+        print(msgspec.json.encode(summary).decode(), flush=True)
+        return 0
+    which = dead_letters.Filter(getattr(options, "id", None), options.reason, options.since)
+    letters = dead_letters.read(smoke.BigQuery(options.project, options.dataset), which)
+    if options.action == "list":
+        dead_letters.print_list(letters)
+        return 0
+    if options.action == "show":
+        for letter in letters:
+            dead_letters.print_one(letter)
+        return 0 if letters else 1
+    summary = dead_letters.replay(options.topic, letters, now=now, dry_run=options.dry_run)
+    print(msgspec.json.encode(summary).decode(), flush=True)
+    return 1 if summary.not_replayable else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -52,6 +81,29 @@ def _parser() -> argparse.ArgumentParser:
     smoking.add_argument(
         "--timeout", type=_positive, default=300.0, metavar="S", help="seconds to wait (default: 300)"
     )
+    letters = commands.add_parser("dead-letters", help="list dead letters, show one, or send them again")
+    actions = letters.add_subparsers(dest="action", required=True)
+    listing = actions.add_parser("list", help="a line each: id, time, reason, whether a replay made it a row")
+    showing = actions.add_parser("show", help="one with all its columns, as JSON")
+    showing.add_argument("id", metavar="ID", help="as `list` prints it")
+    replaying = actions.add_parser("replay", help="publish the original records again, marked as replayed")
+    replaying.add_argument("--id", metavar="ID", help="one only")
+    replaying.add_argument("--topic", type=_topic, required=True, help="as the smoke test's")
+    replaying.add_argument("--dry-run", action="store_true", help="say what would be published")
+    replaying.add_argument(
+        "--from-subscription",
+        dest="subscription",
+        type=_subscription,
+        metavar="S",
+        help="of the dead-letter topic, projects/P/subscriptions/S: what no row could hold",
+    )
+    for action in (listing, showing, replaying):
+        action.add_argument("--project", type=_project, required=True, help="project of the dataset")
+        action.add_argument("--dataset", type=_dataset, required=True, help="e.g. events_prod")
+        action.add_argument("--reason", help="those of one reason code")
+        action.add_argument(
+            "--since", type=_time, metavar="T", help="given up then or later: RFC 3339 or a date"
+        )
     costing = commands.add_parser("cost", help="print what a month costs, and how that is reckoned")
     costing.add_argument(
         "--events-per-second",
@@ -77,6 +129,18 @@ def _dataset(text: str) -> str:
 
 def _topic(text: str) -> str:
     return _matching(_TOPIC, text, "projects/PROJECT/topics/TOPIC")
+
+
+def _subscription(text: str) -> str:
+    return _matching(_SUBSCRIPTION, text, "projects/PROJECT/subscriptions/SUBSCRIPTION")
+
+
+def _time(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time, as 2026-11-24T12:00:00Z") from error
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _matching(pattern: re.Pattern[str], text: str, what: str) -> str:

@@ -193,7 +193,7 @@ class BigQuery:
         # The client reads the variable for the address only; an emulator has no use for credentials.
         is_emulator = bool(os.environ.get("BIGQUERY_EMULATOR_HOST"))
         credentials = AnonymousCredentials() if is_emulator else None  # type: ignore[no-untyped-call] # google-auth types only a part
-        self._dataset = f"{project}.{dataset}"
+        self._dataset = self.name = f"{project}.{dataset}"
         try:
             self._client = bigquery.Client(project=project, credentials=credentials)
         except GoogleAuthError as error:
@@ -230,6 +230,16 @@ class BigQuery:
             bigquery.ScalarQueryParameter("offset", "INT64", record.offset),
         ]
         # The same question is asked again and again: the answer before is no answer.
+        return self.ask(sql, parameters)
+
+    def ask(
+        self, sql: str, parameters: Sequence[bigquery.ScalarQueryParameter]
+    ) -> list[Mapping[str, object]]:
+        """Return the rows of an answer.
+
+        Raises:
+            SmokeError: BigQuery could not be asked.
+        """
         settings = bigquery.QueryJobConfig(query_parameters=parameters, use_query_cache=False)
         retry = bigquery_retry.DEFAULT_RETRY.with_timeout(RETRY_S)
         try:

@@ -4,50 +4,46 @@ The client library is left out on purpose (docs/adr/0002-insert-without-the-clie
 https://cloud.google.com/bigquery/docs/reference/rest/v2/tabledata/insertAll
 """
 
-import os
+import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
 
 from logs import fields, log
-from rejection import Reason, RejectedError
-from sink.batch import Row, TransientError
+from rejection import Reason, RejectedError, TransientError
+from sink.batch import Outcome, Row
+from sink.errors import Answer, Verdict, classify, classify_row
 
-TIMEOUT_S = 30.0
-_SCOPE = "https://www.googleapis.com/auth/bigquery.insertdata"
-_ENDPOINT = "https://bigquery.googleapis.com"
-
-# Answers to a whole request that say the request itself is bad; all others may pass with time
-# (a missing table or permission too: Terraform may be about to make it).
-# https://cloud.google.com/bigquery/docs/error-messages
-_BAD_REQUEST = frozenset({400, 413})
-# Of a single row: the row is at fault. With others ("stopped", "timeout", "backendError") it is not.
-_BAD_ROW = frozenset({"invalid", "invalidQuery", "badRequest"})
+# Of one request, and of an insert with all the requests that it is halved into. The function's own timeout is
+# three times that, and the ack deadline longer.
+REQUEST_S = 15.0
+INSERT_S = 30.0
+MAX_SAID_CHARACTERS = 500
 
 
-class Response(Protocol):
+class Response(msgspec.Struct, frozen=True):
     """What is read of an HTTP response."""
 
-    status_code: int
-
-    @property
-    def content(self) -> bytes:
-        """The body."""
+    status: int
+    content: bytes
 
 
-# (url, body) → the answer; raises OSError when none comes.
-Post = Callable[[str, bytes], Response]
+class Post(Protocol):
+    """Sends a body to an address, and returns the answer within so many seconds.
+
+    Raises:
+        TimeoutError: no answer, or not the whole of it, in this time.
+        OSError: the connection broke or could not be made.
+    """
+
+    def __call__(self, url: str, body: bytes, seconds: float) -> Response:
+        """Send it."""
 
 
 class _Row(msgspec.Struct, frozen=True, rename="camel"):
     insert_id: str
-    json: msgspec.Raw
-
-
-class _Request(msgspec.Struct, frozen=True, rename="camel"):
-    rows: list[_Row]
-    skip_invalid_rows: bool = True
+    json: object
 
 
 class _Error(msgspec.Struct, frozen=True):
@@ -61,122 +57,149 @@ class _RowErrors(msgspec.Struct, frozen=True):
     errors: list[_Error] = []
 
 
-class _Answer(msgspec.Struct, frozen=True, rename="camel"):
+class _Inserted(msgspec.Struct, frozen=True, rename="camel"):
     insert_errors: list[_RowErrors] = []
 
 
-_encoder = msgspec.json.Encoder()
-_answer = msgspec.json.Decoder(_Answer)
+class _Errors(msgspec.Struct, frozen=True):
+    errors: list[_Error] = []
+    message: str = ""
 
-Outcome = RejectedError | TransientError | None
+
+class _Refused(msgspec.Struct, frozen=True):
+    error: _Errors
+
+
+_encode = msgspec.json.Encoder().encode
+_inserted = msgspec.json.Decoder(_Inserted)
+_refused = msgspec.json.Decoder(_Refused)
+
+
+def make_row(insert_id: str, columns: object, kafka_timestamp: int | None = None) -> Row:
+    """Return the columns, a Struct or JSON as msgspec.Raw, with the id by which repeats are dropped."""
+    return Row(_encode(_Row(insert_id, columns)), kafka_timestamp)
 
 
 class Table:
-    """One table to insert into, over a connection of its own; not for concurrent use."""
+    """One table to insert into, by its full name."""
 
-    def __init__(self, post: Post, endpoint: str, project: str, dataset: str, table: str) -> None:
+    def __init__(
+        self,
+        post: Post,
+        endpoint: str,
+        name: str,
+        *,
+        insert_s: float = INSERT_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._post_once = post
-        self._name = f"{project}.{dataset}.{table}"
+        self.name = name
+        project, dataset, table = name.split(".")
         path = f"/bigquery/v2/projects/{project}/datasets/{dataset}/tables/{table}/insertAll"
         self._url = f"{endpoint}{path}?prettyPrint=false"
+        self.insert_s = insert_s
+        self._clock = clock
 
     def insert(self, rows: Sequence[Row]) -> list[Outcome]:
         """Insert the rows; for each, None when it is in the table, or why it is not.
 
-        A request that BigQuery refuses as a whole is halved until the row at fault stands alone.
+        A request that BigQuery refuses as a whole is halved until the row at fault stands alone, one request
+        after the other: at most twice as many as there are rows, and none after `insert_s` seconds.
 
         Raises:
             TransientError: no answer, or one that time may change, for all of them.
         """
-        body = _encoder.encode(_Request([_Row(row.insert_id, msgspec.Raw(row.body)) for row in rows]))
-        response = self._post(body)
-        if response.status_code == 200:  # noqa: PLR2004 - OK
-            return self._outcomes(len(rows), response.content)
-        text = response.content[:500].decode(errors="replace")
-        if response.status_code not in _BAD_REQUEST:
-            log.error(
-                "BigQuery did not take rows of %s: %s %s",
-                self._name,
-                response.status_code,
-                text,
-                extra=fields(table=self._name, status=response.status_code, rows=len(rows)),
-            )
-            raise TransientError(f"{self._name}: {response.status_code}")
-        if len(rows) == 1:
-            return [
-                RejectedError(Reason.ROW_REFUSED, f"BigQuery refused the row: {response.status_code} {text}")
-            ]
-        middle = len(rows) // 2
-        return self.insert(rows[:middle]) + self.insert(rows[middle:])
+        deadline = self._clock() + self.insert_s
+        outcomes: list[Outcome] = []
+        parts = [rows]
+        while parts:
+            part = parts.pop()
+            try:
+                settled = self._try(part, deadline)
+            except TransientError as error:
+                if not outcomes:
+                    raise
+                return outcomes + [error] * (len(rows) - len(outcomes))
+            if settled is None:
+                middle = len(part) // 2
+                parts += [part[middle:], part[:middle]]
+            else:
+                outcomes += settled
+        return outcomes
 
-    def _post(self, body: bytes) -> Response:
+    def _try(self, rows: Sequence[Row], deadline: float) -> list[Outcome] | None:
+        """Return the outcomes of one request, or None where it is refused for a row that is not known yet."""
+        body = b'{"skipInvalidRows":true,"rows":[' + b",".join([row.body for row in rows]) + b"]}"
+        response = self._post(body, deadline)
+        if response.status == 200:  # noqa: PLR2004 - OK
+            return self._outcomes(len(rows), response.content)
+        reason, said = _what_is_wrong(response.content)
+        answer = classify(response.status, reason)
+        if answer.verdict is Verdict.TRANSIENT:
+            self._log(answer, said, len(rows))
+            raise TransientError(f"{self.name}: {answer.status} {reason}".rstrip())
+        if len(rows) > 1:
+            return None
+        text = f"BigQuery refused the row: {answer.status} {reason}: {said}"
+        return [RejectedError(Reason.ROW_REFUSED, text)]
+
+    def _log(self, answer: Answer, said: str, rows: int) -> None:
+        # Only of transient answers: what BigQuery says of a row that it refuses repeats values of it.
+        log.error(
+            "BigQuery did not take rows of %s: %s, %s",
+            self.name,
+            answer.status,
+            answer.meaning,
+            extra=fields(
+                table=self.name, status=answer.status, bigquery_reason=answer.reason, said=said, rows=rows
+            ),
+        )
+
+    def _post(self, body: bytes, deadline: float) -> Response:
         # A kept connection that the other side has closed shows only in use, so once more on a new one:
         # the insertId makes a repeat harmless. All longer waiting is Pub/Sub's.
-        for last in (False, True):
+        failure: OSError | None = None
+        for _ in range(2):
+            seconds = min(REQUEST_S, deadline - self._clock())
+            if seconds <= 0:
+                break
             try:
-                return self._post_once(self._url, body)
-            except OSError as error:  # requests' errors are OSErrors
-                if last:
-                    log.error(
-                        "no answer from BigQuery for %s: %s",
-                        self._name,
-                        error,
-                        extra=fields(table=self._name),
-                    )
-                    raise TransientError(f"{self._name}: no answer from BigQuery: {error}") from error
-        raise AssertionError  # pragma: no cover - the loop returns or raises
+                return self._post_once(self._url, body, seconds)
+            except TimeoutError as error:
+                failure = error
+                break
+            except OSError as error:
+                failure = error
+        why = f"no answer from BigQuery: {failure}" if failure else f"not within {self.insert_s:g} s"
+        log.error(
+            "BigQuery did not take rows of %s: %s", self.name, why, extra=fields(table=self.name, status=None)
+        )
+        raise TransientError(f"{self.name}: {why}") from failure
 
     def _outcomes(self, count: int, content: bytes) -> list[Outcome]:
         outcomes: list[Outcome] = [None] * count
         try:
-            answer = _answer.decode(content)
+            inserted = _inserted.decode(content)
         except (msgspec.DecodeError, UnicodeError) as error:
-            raise TransientError(f"{self._name}: BigQuery's answer does not parse: {error}") from error
-        for row in answer.insert_errors:
+            raise TransientError(f"{self.name}: BigQuery's answer does not parse") from error
+        for row in inserted.insert_errors:
             if not 0 <= row.index < count:
-                raise TransientError(f"{self._name}: BigQuery answers for row {row.index} of {count}")
-            said = "; ".join(f"{e.reason} at {e.location or 'the row'}: {e.message}" for e in row.errors)
-            if any(error.reason in _BAD_ROW for error in row.errors):
+                raise TransientError(f"{self.name}: BigQuery answers for row {row.index} of {count}")
+            reasons = [error.reason for error in row.errors]
+            if classify_row(reasons) is Verdict.PERMANENT:
+                said = "; ".join(f"{e.reason} at {e.location or 'the row'}: {e.message}" for e in row.errors)
                 outcomes[row.index] = RejectedError(Reason.ROW_REFUSED, f"BigQuery refused the row: {said}")
             else:
-                outcomes[row.index] = TransientError(f"{self._name}: {said}")
+                # Without the message, which may repeat a value: this text is logged.
+                outcomes[row.index] = TransientError(f"{self.name}: {', '.join(reasons) or 'no reason'}")
         return outcomes
 
 
-def connect(table: str) -> Table:
-    """Return a table of the dataset that the environment names.
-
-    BIGQUERY_PROJECT (the credentials' own where unset), BIGQUERY_DATASET (`events`), and
-    BIGQUERY_EMULATOR_HOST as Google's clients read it.
-    """
-    # Not at the top: a worker is forked after import, and a cold start should not wait for these.
-    import google.auth  # noqa: PLC0415
-    from google.auth.credentials import AnonymousCredentials, Credentials  # noqa: PLC0415
-    from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
-    from google.auth.transport.requests import AuthorizedSession  # noqa: PLC0415
-
-    emulator = os.environ.get("BIGQUERY_EMULATOR_HOST")
-    project = os.environ.get("BIGQUERY_PROJECT")
-    credentials: Credentials
-    if emulator:
-        credentials = AnonymousCredentials()  # type: ignore[no-untyped-call] # google-auth types only a part
-    else:
-        try:
-            credentials, own_project = google.auth.default(scopes=[_SCOPE])
-        except GoogleAuthError as error:
-            raise TransientError(f"no credentials for BigQuery: {error}") from error
-        project = project or own_project
-    if not project:
-        raise ValueError("BIGQUERY_PROJECT is not set and the credentials name no project: set it")
-    session = AuthorizedSession(credentials)  # type: ignore[no-untyped-call] # as above
-
-    def post(url: str, body: bytes) -> Response:
-        try:
-            return session.post(
-                url, data=body, headers={"Content-Type": "application/json"}, timeout=TIMEOUT_S
-            )
-        except GoogleAuthError as error:  # a token that could not be refreshed
-            raise OSError(str(error)) from error
-
-    dataset = os.environ.get("BIGQUERY_DATASET", "events")
-    return Table(post, emulator or _ENDPOINT, project, dataset, table)
+def _what_is_wrong(content: bytes) -> tuple[str, str]:
+    """Return reason and text of an answer that is an error, "" for a reason that it does not give."""
+    try:
+        error = _refused.decode(content).error
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return "", content[:MAX_SAID_CHARACTERS].decode(errors="replace")
+    first = error.errors[0] if error.errors else _Error()
+    return first.reason, (error.message or first.message)[:MAX_SAID_CHARACTERS]

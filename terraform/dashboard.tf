@@ -2,6 +2,7 @@ resource "google_monitoring_dashboard" "path" {
   dashboard_json = templatefile("${path.module}/dashboard.json.tftpl", {
     title        = "${local.name}: from Kafka to BigQuery"
     lag          = google_logging_metric.bridge_lag.name
+    age          = google_logging_metric.kafka_to_bigquery.name
     gap          = google_logging_metric.bridge_gap.name
     degraded     = google_logging_metric.bridge_degraded.name
     retries      = google_logging_metric.bridge_retries.name

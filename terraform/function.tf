@@ -53,8 +53,11 @@ resource "google_cloudfunctions2_function" "decoder" {
 
     environment_variables = merge(
       {
-        BIGQUERY_DATASET = google_bigquery_dataset.events.dataset_id
-        BIGQUERY_PROJECT = var.project
+        BIGQUERY_DATASET  = google_bigquery_dataset.events.dataset_id
+        BIGQUERY_PROJECT  = var.project
+        INSERT_MAX_BYTES  = format("%d", var.function.insert_max_bytes)
+        INSERT_MAX_ROWS   = format("%d", var.function.insert_max_rows)
+        MAX_WAITING_BYTES = format("%d", var.function.max_waiting_bytes)
       },
       var.schema_registry_url == null ? {} : { SCHEMA_REGISTRY_URL = var.schema_registry_url },
     )

@@ -110,6 +110,28 @@ resource "google_logging_metric" "bridge_held" {
   }
 }
 
+# A line an insert: how long the oldest of its rows took from Kafka's timestamp to BigQuery's answer.
+resource "google_logging_metric" "kafka_to_bigquery" {
+  name            = "${local.metric_prefix}_kafka_to_bigquery"
+  description     = "From Kafka's timestamp to the row in BigQuery: the oldest row of each insert."
+  filter          = "${local.function_logs} AND jsonPayload.message=\"inserted\" AND jsonPayload.kafka_to_bigquery_ms:*"
+  value_extractor = "EXTRACT(jsonPayload.kafka_to_bigquery_ms)"
+
+  metric_descriptor {
+    metric_kind = "DELTA"
+    value_type  = "DISTRIBUTION"
+    unit        = "ms"
+  }
+
+  bucket_options {
+    exponential_buckets {
+      num_finite_buckets = 40
+      growth_factor      = 2
+      scale              = 1
+    }
+  }
+}
+
 resource "google_logging_metric" "dead_letters" {
   name             = "${local.metric_prefix}_dead_letters"
   description      = "Dead letters of the function and the bridge, by reason."

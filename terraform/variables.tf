@@ -123,14 +123,19 @@ variable "env" {
 variable "function" {
   description = <<-EOT
     Size of the function. Rows of concurrent requests go to BigQuery together, so a high `concurrency` is cheap.
-    `max_instances` bounds what a backlog may cost; Pub/Sub keeps what waits.
+    `max_instances` bounds what a backlog may cost; Pub/Sub keeps what waits. `insert_max_rows`, `insert_max_bytes`: of
+    one request to BigQuery. `max_waiting_bytes`: requests, and rows made of them, that an instance holds at once; the
+    rest is answered 503. Keep it under a seventh of `memory`.
   EOT
   type = object({
-    concurrency   = optional(number, 80)
-    cpu           = optional(string, "1")
-    max_instances = optional(number, 10)
-    memory        = optional(string, "512Mi")
-    min_instances = optional(number, 0)
+    concurrency       = optional(number, 80)
+    cpu               = optional(string, "1")
+    insert_max_bytes  = optional(number, 10000000)
+    insert_max_rows   = optional(number, 500)
+    max_instances     = optional(number, 10)
+    max_waiting_bytes = optional(number, 64000000)
+    memory            = optional(string, "512Mi")
+    min_instances     = optional(number, 0)
   })
   default  = {}
   nullable = false
@@ -149,6 +154,17 @@ variable "function" {
   validation {
     condition     = var.function.min_instances >= 0 && var.function.max_instances >= 1 && var.function.min_instances <= var.function.max_instances
     error_message = "function.min_instances must be 0 or more, max_instances 1 or more and not below min_instances."
+  }
+
+  validation {
+    # As sink/limits.py has them: the function does not start with others.
+    condition     = alltrue([var.function.insert_max_rows >= 1, var.function.insert_max_rows <= 50000, var.function.insert_max_bytes >= 1000, var.function.insert_max_bytes <= 10000000, var.function.max_waiting_bytes >= 10000000, var.function.max_waiting_bytes <= 32000000000])
+    error_message = "function.insert_max_rows must be 1 to 50000, insert_max_bytes 1000 to 10000000, max_waiting_bytes 10000000 to 32000000000."
+  }
+
+  validation {
+    condition     = alltrue([for n in [var.function.insert_max_rows, var.function.insert_max_bytes, var.function.max_waiting_bytes] : floor(n) == n])
+    error_message = "function.insert_max_rows, insert_max_bytes and max_waiting_bytes must be whole numbers."
   }
 }
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 import pytest
@@ -14,6 +14,9 @@ import bridge.__main__
 import logs
 import main
 from bridge.config import load
+from sink.batch import Outcome, Row
+from sink.bigquery import Table
+from sink.writer import Writer
 from tests.infra.conftest import REPOSITORY, Resource
 from tests.unit.bridge.test_forward import (
     P0,
@@ -197,9 +200,20 @@ def test_the_dashboard_is_one(resources: list[Resource]) -> None:
     assert titles[:4] == ["1 Kafka and the bridge", "2 Pub/Sub", "3 The function", "4 BigQuery"]
 
 
-class _Writer:
-    async def write(self, *_: object) -> None:
-        return None
+class _Table(Table):
+    """A table that takes everything."""
+
+    def __init__(self) -> None:
+        pass
+
+    def insert(self, rows: Sequence[Row]) -> list[Outcome]:
+        return [None] * len(rows)
+
+
+async def keep_one() -> None:
+    """Write a dead letter, and a row of which Kafka's timestamp is known."""
+    await main.keep("application/json", b"no push")
+    await main.writer.write("delivery_changed", [Row(b"{}", 0)])
 
 
 class _Consumer(FakeConsumer):
@@ -236,8 +250,8 @@ def lines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
     forwarding.run(message(P0, 4))
     forwarding.publisher.results = [refuse_all]
     forwarding.run(message(P0, 5))
-    monkeypatch.setattr(main, "writer", _Writer())
-    asyncio.run(cast("Awaitable[None]", main.keep("application/json", b"no push")))  # type: ignore[arg-type]
+    monkeypatch.setattr(main, "writer", Writer(lambda _: _Table()))
+    asyncio.run(keep_one())
     run_into_a_gap(monkeypatch)
     yield [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     logs.log.handlers.clear()
@@ -284,7 +298,9 @@ def test_log_metrics_read_lines_that_are_logged(resources: list[Resource], lines
     assert gap["missing"] == 3
     (stopped,) = found["bridge_stopped"]
     assert str(stopped["message"]).startswith("stopped: t/1: the committed offset 77 is out of range")
-    assert len(found) == 7
+    (inserted,) = found["kafka_to_bigquery"]
+    assert (inserted["table"], inserted["rows"]) == ("delivery_changed", 1)
+    assert len(found) == 8
 
 
 def test_each_log_metric_is_on_the_dashboard_or_in_an_alert(resources: list[Resource]) -> None:

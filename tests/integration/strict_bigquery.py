@@ -37,8 +37,10 @@ class StrictBigQuery:
         self.requests: list[tuple[str, int]] = []  # table and number of rows
         self.failures: deque[int] = deque()  # statuses to answer the next inserts with
         self.absent_columns: set[str] = set()  # as if the tables did not have them
+        self.added_columns: list[Json] = []  # as if all tables had them too
         self.required_columns: set[str] = set()  # as if the tables had them REQUIRED
         self.refused_event_ids: set[str] = set()
+        self.remembers = True  # insertIds; BigQuery does for a minute or so, at its best
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -88,10 +90,9 @@ class StrictBigQuery:
                 errors = {index: errors.get(index, "stopped") for index in range(len(rows))}
             good = []
             for index, row in enumerate(rows):
-                repeated = (table, str(row["insertId"])) in self._seen
+                repeated = self.remembers and (table, str(row["insertId"])) in self._seen
                 if index not in errors and not repeated:
                     good.append(row)
-                    self._seen.add((table, str(row["insertId"])))
         if good:
             forwarded = Request(  # noqa: S310 - the emulator's address
                 self.emulator + path,
@@ -100,6 +101,8 @@ class StrictBigQuery:
             )
             with urlopen(forwarded, timeout=30) as response:  # noqa: S310 - as above
                 assert response.status == 200
+        with self._lock:  # not before: a row that did not get there must not be taken for a repeat
+            self._seen |= {(table, str(row["insertId"])) for row in good}
         insert_errors = [
             {"index": i, "errors": [{"reason": "stopped" if e == "stopped" else "invalid", "message": e}]}
             for i, e in errors.items()
@@ -119,7 +122,7 @@ class StrictBigQuery:
             {**column, "mode": "REQUIRED"} if column["name"] in self.required_columns else column
             for column in columns
             if column["name"] not in self.absent_columns
-        ]
+        ] + self.added_columns
         return _error_in(columns, cast("Json", row["json"]))
 
 

@@ -1,7 +1,8 @@
 """What several unit tests start from: the repository's catalogue and one event with its bytes."""
 
 import io
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
@@ -10,6 +11,7 @@ import fastavro
 import pytest
 from hypothesis import settings
 
+import logs
 from decoder.catalog import Catalog, load_catalog
 from envelope import Record
 
@@ -19,6 +21,16 @@ settings.load_profile("unit")
 
 RATED_TOPIC = "delivery_events_v6_topic"
 RATED_TYPE = "delivery.events.v6.DeliveryRatedV6"
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """Give what the project's own handler writes, as it would to standard output."""
+    monkeypatch.setattr(logs.log, "disabled", False)
+    handler = next(h for h in logs.log.handlers if type(h) is logging.StreamHandler)
+    before = handler.setStream(stream := io.StringIO())
+    yield stream
+    handler.setStream(before)
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,26 @@
 """The wire contract: every Kafka record survives, and what no bridge wrote is named."""
 
 import string
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from envelope import BUNDLE, ENV, Header, MalformedEnvelopeError, Message, Record, pack, pack_bundle, unpack
+from envelope import (
+    BUNDLE,
+    ENV,
+    Envelope,
+    Header,
+    MalformedEnvelopeError,
+    Message,
+    Record,
+    pack,
+    pack_bundle,
+    unpack,
+)
 
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 
@@ -440,3 +452,22 @@ def test_any_message_is_read_or_malformed(
         assert opened.records
         for record in opened.records:
             assert msgspec.convert(msgspec.to_builtins(record), Record).topic
+
+
+@pytest.mark.parametrize("pack_one", [pack, lambda record, env: pack_bundle([record], env)])
+def test_replayed_message_says_when(pack_one: Callable[[Record, str], Message]) -> None:
+    """A message that is sent again opens to the same record, with the time of the replay."""
+    record = Record("t", 1, 2, 3, b"k", (("a", b"b"),), b"v")
+    message = pack_one(record, "prod")
+    marked = Message(message.data, {**message.attributes, "kafka.replayed": "2026-11-24T12:00:00+00:00"})
+    assert unpack(marked) == Envelope((record,), "prod", datetime(2026, 11, 24, 12, tzinfo=UTC))
+    assert unpack(message).replayed_at is None
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2026-11-24T12:00:00"])
+def test_replay_without_a_time_is_malformed(text: str) -> None:
+    """The mark is a time with its zone, or the message is nobody's."""
+    message = pack(Record("t", 1, 2, 3, None, (), b"v"), "prod")
+    marked = Message(message.data, {**message.attributes, "kafka.replayed": text})
+    with pytest.raises(MalformedEnvelopeError, match=r"kafka\.replayed"):
+        unpack(marked)

@@ -105,3 +105,52 @@ def test_set_up_twice_writes_once() -> None:
     assert logs.log.handlers == before
     assert logs.log.level == logging.INFO
     assert not logs.log.propagate
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {b"traceparent": b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"},
+        {b"x-cloud-trace-context": b"4bf92f3577b34da6a3ce929d0e0e4736/67667974448284343;o=1"},
+        {b"x-cloud-trace-context": b"4bf92f3577b34da6a3ce929d0e0e4736"},
+    ],
+)
+def test_line_has_the_trace_of_its_request(
+    headers: dict[bytes, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cloud Logging shows a line with its request by the trace that either header gives, with the project."""
+    monkeypatch.setenv("BIGQUERY_PROJECT", "p")
+    token = logs.headers.set(headers)
+    try:
+        trace = "projects/p/traces/4bf92f3577b34da6a3ce929d0e0e4736"
+        assert _line("m")["logging.googleapis.com/trace"] == trace
+        monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "other")
+        assert str(_line("m")["logging.googleapis.com/trace"]).startswith("projects/other/")
+    finally:
+        logs.headers.reset(token)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {b"traceparent": b"no"}, {b"traceparent": b"00-XYZ-1-1", b"x-cloud-trace-context": b"a/b"}],
+)
+def test_line_without_a_known_trace_has_none(
+    headers: dict[bytes, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is no trace is not repeated, and costs no line."""
+    monkeypatch.setenv("BIGQUERY_PROJECT", "p")
+    token = logs.headers.set(headers)
+    try:
+        assert _line("m").keys() == {"severity", "message", "time"}
+    finally:
+        logs.headers.reset(token)
+
+
+def test_stack_has_no_text_of_the_error() -> None:
+    """The text of an error may repeat a value of a record: type and place are enough."""
+    try:
+        raise ValueError("secret")  # noqa: TRY301 - to have a stack trace
+    except ValueError as error:
+        stack = logs.stack(error)
+    assert stack.startswith("ValueError\n")
+    assert "test_stack_has_no_text_of_the_error" in stack

@@ -4,6 +4,8 @@ import asyncio
 import base64
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from itertools import cycle
 from typing import cast
@@ -19,11 +21,11 @@ from starlette.responses import Response
 import logs
 import main
 from decoder.catalog import Catalog
-from decoder.streams import DEAD_LETTERS
+from decoder.streams import DEAD_LETTERS, ROOT
 from envelope import Message, Record, pack, pack_bundle
-from rejection import Reason, RejectedError
-from sink.batch import MAX_ROW_BYTES, Row, TransientError
-from sink.bigquery import Outcome, Table
+from rejection import Reason, RejectedError, TransientError
+from sink.batch import MAX_ROW_BYTES, Limits, Outcome, Room, Row
+from sink.bigquery import Table
 from sink.writer import Writer
 
 _TOPIC = "delivery_events_v6_topic"
@@ -47,11 +49,12 @@ class _Table(Table):
         return [self._take(row) for row in rows]
 
     def _take(self, row: Row) -> Outcome:
-        columns: Columns = json.loads(row.body)
+        sent: Columns = json.loads(row.body)
+        columns = cast("Columns", sent["json"])
         outcome = self.answer(columns)
         if outcome is None:
             self.rows.append(columns)
-            self.ids.append(row.insert_id)
+            self.ids.append(str(sent["insertId"]))
         return outcome
 
 
@@ -78,7 +81,7 @@ class _Tables:
 def tables(monkeypatch: pytest.MonkeyPatch) -> _Tables:
     """Give the data set that `handle` writes to."""
     tables = _Tables()
-    monkeypatch.setattr(main, "writer", Writer(tables.connect))
+    monkeypatch.setattr(main, "writer", Writer(tables.connect, Limits(pause_s=0.0)))
     return tables
 
 
@@ -447,7 +450,7 @@ def test_no_input_is_acknowledged_without_an_insert(
     tables, answers = _Tables(), cycle(outcomes)
     tables.events.answer = tables.dead_letters.answer = lambda _: next(answers)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(main, "writer", Writer(tables.connect))
+        patch.setattr(main, "writer", Writer(tables.connect, Limits(pause_s=0.0)))
         status = _handle(body, content_type).status_code
     inserted = len(tables.events.rows) + len(tables.dead_letters.rows)
     assert status in (204, 503)
@@ -466,3 +469,99 @@ def _request(request_of: bytes | list[Record], rated: Record) -> tuple[bytes, in
     ]
     message = pack(records[0], "prod") if len(records) == 1 else pack_bundle(records, "prod")
     return _push(message), len(records)
+
+
+def test_bundle_of_two_streams_is_an_insert_each(tables: _Tables, rated: Record) -> None:
+    """Rows of one bundle go together, a request a table, and so do its dead letters."""
+    groups: list[int] = []
+
+    class Counted(_Table):
+        def insert(self, rows: Sequence[Row]) -> list[Outcome]:
+            groups.append(len(rows))
+            return super().insert(rows)
+
+    tables.events, tables.dead_letters = Counted(), Counted()
+    records = [_change(rated, offset=offset) for offset in range(100)]
+    records[::10] = [_change(record, value=b"\x01") for record in records[::10]]
+    assert _handle(_push(pack_bundle(records, "prod"))).status_code == 204
+    assert groups == [90, 10]
+
+
+def test_dead_letter_that_is_not_taken_is_not_acknowledged(tables: _Tables, rated: Record) -> None:
+    """Whether BigQuery refuses the dead letter's row or is down: the message comes again."""
+    for outcome in (_REFUSED, _LATER):
+        tables.dead_letters.answer = lambda _, outcome=outcome: outcome  # type: ignore[misc]
+        assert _handle(_push(pack(_change(rated, value=b""), "prod"))).status_code == 503
+        assert _handle(b"no push").status_code == 503
+    assert tables.dead_letters.rows == []
+
+
+def test_request_over_the_room_is_answered_before_it_is_read(
+    tables: _Tables, rated: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where as much waits as may, a request is 503 by its length alone, and takes nothing."""
+    room = Room(max_bytes=1_000)
+    monkeypatch.setattr(main, "requests_room", room)
+    assert room.take(900)
+    body = _push(pack(rated, "prod"))
+    assert _handle(body, content_length=str(len(body))).status_code == 503
+    assert _handle(body).status_code == 503
+    assert tables.names == []
+    room.give_back(900)
+    assert _handle(body, content_length=str(len(body))).status_code == 204
+    assert room.used == 0
+
+
+def test_bug_is_not_acknowledged(tables: _Tables, rated: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever handle did not foresee is 500, and the next request is as before."""
+    with monkeypatch.context() as patch:
+        patch.setattr(main, "event_row", lambda *_: 1 / 0)
+        assert _handle(_push(pack(rated, "prod"))).status_code == 500
+    assert main.requests_room.used == 0
+    assert _handle(_push(pack(rated, "prod"))).status_code == 204
+    assert len(tables.events.rows) == 1
+
+
+def test_lines_have_trace_and_position_and_no_payload(
+    tables: _Tables, rated: Record, written: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dead letter and a message that comes again are a line each, with what finds them in Kafka."""
+    monkeypatch.setenv("BIGQUERY_PROJECT", "p")
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    header = f"00-{trace}-00f067aa0ba902b7-01"
+    tables.events.answer = lambda _: RejectedError(Reason.ROW_REFUSED, "bad value: très bien")
+    assert _handle(_push(pack(rated, "prod")), traceparent=header).status_code == 204
+    tables.events.answer = lambda _: _LATER
+    assert _handle(_push(pack(rated, "prod")), traceparent=header).status_code == 503
+    output = written.getvalue()
+    found = [json.loads(line) for line in output.splitlines()]
+    lines = [line for line in found if line["message"] != "inserted"]
+    assert [line["message"] for line in lines] == ["dead letter: row_refused", "not acknowledged: 503"]
+    for line in lines:
+        assert line["logging.googleapis.com/trace"] == f"projects/p/traces/{trace}"
+        position = [line[name] for name in ("kafka_topic", "kafka_partition", "kafka_offset")]
+        assert position == [_TOPIC, 3, str(rated.offset)]
+    assert all("logging.googleapis.com/trace" not in line for line in found if line not in lines)
+    assert "bien" not in output
+
+
+def test_nothing_heavy_is_imported_before_the_first_row() -> None:
+    """A cold start waits for no HTTP client, no credentials and no client library."""
+    heavy = "{'google.auth', 'requests', 'urllib3', 'grpc', 'google.protobuf', 'sink.connect'}"
+    code = f"import sys, main; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_replayed_record_is_marked(tables: _Tables, rated: Record) -> None:
+    """A row that came of a replay says so, and so does a dead letter; others have no such column."""
+    for value in (rated.value, b"\x01"):
+        message = pack(_change(rated, value=value), "prod")
+        marked = Message(message.data, {**message.attributes, "kafka.replayed": "2026-11-24T12:00:00Z"})
+        assert _handle(_push(message)).status_code == 204
+        assert _handle(_push(marked)).status_code == 204
+    for table in (tables.events, tables.dead_letters):
+        assert [row.get("replayed_at") for row in table.rows] == [None, "2026-11-24T12:00:00Z"]
+        assert len(set(table.ids)) == 1

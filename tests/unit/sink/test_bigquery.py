@@ -5,28 +5,28 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
+import msgspec
 import pytest
 
-from rejection import Reason, RejectedError
-from sink.batch import Row, TransientError
-from sink.bigquery import Outcome, Table
+from rejection import Reason, RejectedError, TransientError
+from sink.batch import Outcome
+from sink.bigquery import REQUEST_S, Response, Table, make_row
 
 
-@dataclass
-class _Response:
-    status_code: int
-    content: bytes = b"{}"
+def _response(status: int, content: bytes = b"{}") -> Response:
+    return Response(status, content)
 
 
 @dataclass
 class _Post:
     """Stands for the HTTP session: answers each request by its insertIds, and keeps what was posted."""
 
-    answer: Callable[[list[str]], _Response | OSError]
+    answer: Callable[[list[str]], Response | OSError]
     bodies: list[bytes] = field(default_factory=list)
     urls: list[str] = field(default_factory=list)
 
-    def __call__(self, url: str, body: bytes) -> _Response:
+    def __call__(self, url: str, body: bytes, seconds: float) -> Response:
+        assert 0 < seconds <= REQUEST_S
         self.urls.append(url)
         self.bodies.append(body)
         answer = self.answer(self.groups[-1])
@@ -40,18 +40,18 @@ class _Post:
         return [[row["insertId"] for row in json.loads(body)["rows"]] for body in self.bodies]
 
 
-def _always(*answers: _Response | OSError) -> _Post:
+def _always(*answers: Response | OSError) -> _Post:
     """Answer so in turn, the last one for ever."""
     left = list(answers)
     return _Post(lambda _: left.pop(0) if len(left) > 1 else left[0])
 
 
 def _insert(post: _Post, names: str = "abc") -> list[Outcome]:
-    rows = [Row(name, json.dumps({"n": name}).encode()) for name in names]
-    return Table(post, "https://host", "project", "events", "orders").insert(rows)
+    rows = [make_row(name, {"n": name}) for name in names]
+    return Table(post, "https://host", "project.events.orders").insert(rows)
 
 
-def _errors(*rows: tuple[int, Sequence[str]]) -> _Response:
+def _errors(*rows: tuple[int, Sequence[str]]) -> Response:
     """Answer 200 with these reasons for these rows."""
     errors = [
         {
@@ -61,14 +61,15 @@ def _errors(*rows: tuple[int, Sequence[str]]) -> _Response:
         for index, reasons in rows
     ]
     answer = {"kind": "bigquery#tableDataInsertAllResponse", "insertErrors": errors}
-    return _Response(200, json.dumps(answer).encode())
+    return _response(200, json.dumps(answer).encode())
 
 
 def test_request_is_that_of_insert_all() -> None:
     """One POST to the table's address, with each row's text as it is, its insertId, and skipInvalidRows."""
-    post = _always(_Response(200, b'{"kind":"bigquery#tableDataInsertAllResponse"}'))
-    rows = [Row("id-1", b'{"n":9007199254740993,"t":"\xc3\xbc"}'), Row("id-2", b"{}")]
-    assert Table(post, "https://host", "project", "events", "orders").insert(rows) == [None, None]
+    post = _always(_response(200, b'{"kind":"bigquery#tableDataInsertAllResponse"}'))
+    text = msgspec.Raw(b'{"n":9007199254740993,"t":"\xc3\xbc"}')
+    rows = [make_row("id-1", text), make_row("id-2", {})]
+    assert Table(post, "https://host", "project.events.orders").insert(rows) == [None, None]
     (url,), (body,) = post.urls, post.bodies
     path = "/bigquery/v2/projects/project/datasets/events/tables/orders/insertAll"
     assert url == f"https://host{path}?prettyPrint=false"
@@ -116,26 +117,72 @@ def test_one_fault_among_several_errors_refuses_the_row() -> None:
 def test_refused_request_is_halved_until_the_rows_at_fault_stand_alone(status: int, bad: str) -> None:
     """A request that is refused as a whole costs only the rows that are at fault, wherever they stand."""
     post = _Post(
-        lambda names: _Response(status, b"no such field") if set(names) & set(bad) else _Response(200)
+        lambda names: _response(status, b"no such field") if set(names) & set(bad) else _response(200)
     )
     outcomes = _insert(post, "abcdefgh")
     assert [isinstance(outcome, RejectedError) for outcome in outcomes] == [n in bad for n in "abcdefgh"]
-    assert all(outcome is None or f"{status} no such field" in str(outcome) for outcome in outcomes)
+    assert all(outcome is None or f"{status} : no such field" in str(outcome) for outcome in outcomes)
     taken = [group for group in post.groups if not set(group) & set(bad)]
     assert sorted(chain.from_iterable(taken)) == [n for n in "abcdefgh" if n not in bad]
 
 
 def test_transient_answer_within_the_halves_is_transient_for_all() -> None:
-    """Where one half meets an outage the whole group is sent again: its insertIds make that harmless."""
-    post = _Post(lambda names: _Response({2: 400, 1: 503}[len(names)]))
+    """Where the first half meets an outage the whole group is sent again."""
+    post = _Post(lambda names: _response({2: 400, 1: 503}[len(names)]))
     with pytest.raises(TransientError):
         _insert(post, "ab")
+
+
+def test_outage_within_the_halves_leaves_what_is_settled() -> None:
+    """Where a later half meets an outage, rows before it keep their outcomes, and the rest is transient."""
+    post = _always(_response(400), _response(200), _response(400), _response(400), _response(503))
+    outcomes = _insert(post, "abcd")
+    assert outcomes[:2] == [None, None]
+    assert isinstance(outcomes[2], RejectedError)
+    assert isinstance(outcomes[3], TransientError)
+
+
+def test_halving_has_a_deadline() -> None:
+    """Where every row is refused, the halving ends in time: what is not settled by then is transient."""
+    now = [0.0]
+
+    def answer(_: list[str]) -> Response:
+        now[0] += 1.0
+        return _response(400)
+
+    post = _Post(answer)
+    rows = [make_row(str(number), {}) for number in range(500)]
+    table = Table(post, "https://host", "p.d.t", insert_s=30.0, clock=lambda: now[0])
+    outcomes = table.insert(rows)
+    assert len(post.bodies) == 30
+    assert len(outcomes) == 500
+    assert isinstance(outcomes[0], RejectedError)
+    assert isinstance(outcomes[-1], TransientError)
+
+
+def test_late_answer_is_not_asked_for_again() -> None:
+    """An answer that did not come in time is transient at once: a second wait would be as long."""
+    post = _always(TimeoutError("15 s"))
+    with pytest.raises(TransientError):
+        _insert(post)
+    assert len(post.bodies) == 1
+
+
+def test_what_bigquery_says_of_a_row_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Its text repeats values: it is the dead letter's message, and in no log line or transient error."""
+    said = b'{"error":{"message":"bad value: secret","errors":[{"reason":"%s","message":"secret"}]}}'
+    assert "secret" in str(_insert(_always(_response(400, said % b"invalid")), "a")[0])
+    answer = _response(
+        200, b'{"insertErrors":[{"index":0,"errors":[{"reason":"stopped","message":"secret"}]}]}'
+    )
+    assert "secret" not in str(_insert(_always(answer), "a")[0])
+    assert "secret" not in caplog.text
 
 
 @pytest.mark.parametrize("status", [301, 401, 403, 404, 409, 429, 500, 502, 503, 504])
 def test_other_status_is_transient(status: int) -> None:
     """A missing table or permission, a quota, an outage: time may change them, no row is given up."""
-    post = _always(_Response(status, b"<html>\xff</html>"))
+    post = _always(_response(status, b"<html>\xff</html>"))
     with pytest.raises(TransientError, match=rf"project\.events\.orders: {status}"):
         _insert(post)
     assert len(post.bodies) == 1
@@ -143,7 +190,7 @@ def test_other_status_is_transient(status: int) -> None:
 
 def test_lost_connection_is_tried_once_more() -> None:
     """A kept connection that was closed shows only in use: the same request goes out on a new one."""
-    post = _always(ConnectionResetError("closed"), _Response(200))
+    post = _always(ConnectionResetError("closed"), _response(200))
     assert _insert(post) == [None, None, None]
     assert len(post.bodies) == 2
     assert post.bodies[0] == post.bodies[1]
@@ -175,4 +222,4 @@ def test_lost_twice_is_transient() -> None:
 def test_answer_that_makes_no_sense_is_transient(content: bytes) -> None:
     """Where nobody can tell what became of the rows they are neither acknowledged nor given up."""
     with pytest.raises(TransientError, match=r"project\.events\.orders"):
-        _insert(_always(_Response(200, content)))
+        _insert(_always(_response(200, content)))

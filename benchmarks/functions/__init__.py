@@ -1,0 +1,1 @@
+"""What the function is compared with: each a source file for functions-framework."""
