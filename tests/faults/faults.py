@@ -114,18 +114,22 @@ def freeze(arena: Arena, times: int) -> None:
                 _await_member(other)
                 arena.await_recovery()
                 arena.recoveries.pop()
-            if number % 4 in (0, 3):
-                held = says(bridge, "holding")
-                arena.break_pubsub(Fault("error"))
-                eventually(lambda held=held: says(bridge, "holding") > held)  # type: ignore[misc]
+            holds = number % 4 in (0, 3)
+            held, lost = says(bridge, "holding"), says(bridge, "lost partitions")
+            arena.break_pubsub(Fault("error" if holds else "hang"))
+            if holds:
+                eventually(lambda before=held: says(bridge, "holding") > before)  # type: ignore[misc]
             else:
-                arena.break_pubsub(Fault("hang"))
                 time.sleep(1)  # the cycle's requests are out, and are served when the fault ends
             bridge.send(signal.SIGSTOP)
             arena.injected += 1
-            arena.mend_pubsub()
+            if not holds:
+                arena.mend_pubsub()
             time.sleep(8)  # both are 6 s here
             bridge.send(signal.SIGCONT)
+            if holds:  # what it holds is another's, or its own anew, before Pub/Sub takes it
+                eventually(lambda before=lost: says(bridge, "lost partitions") > before)  # type: ignore[misc]
+                arena.mend_pubsub()
             arena.await_recovery()
             if other is not None:
                 arena.terminate(other)
