@@ -65,6 +65,7 @@ def test_properties_that_the_guarantees_stand_on() -> None:
         "queued.max.messages.kbytes": "32768",
         "fetch.max.bytes": "16777216",
         "queued.min.messages": "10000",
+        "fetch.queue.backoff.ms": "100",
         "log_level": "2",
         "auto.offset.reset": "error",
         "enable.auto.offset.store": "false",
