@@ -177,7 +177,7 @@ def _kafka(environment: Mapping[str, str]) -> dict[str, str]:
         "fetch.max.bytes": "16777216",
         # More than a cycle takes at once; each costs librdkafka some 600 bytes beside its own.
         "queued.min.messages": "10000",
-        # A partition that found them there looks again so soon; librdkafka's own second is a second of nothing.
+        # Where they wait, a partition looks again so soon: librdkafka's own second is one of nothing.
         "fetch.queue.backoff.ms": "100",
         # Its lines are no JSON, and twenty a second where a broker refuses: errors come through `error_cb`.
         "log_level": "2",
