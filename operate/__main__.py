@@ -10,6 +10,7 @@ from typing import NoReturn
 import msgspec
 
 from operate import cost, dead_letters, smoke
+from operate.dead_letter_subscription import replay_subscription
 
 # As Terraform and the bridge's PUBSUB_TOPIC write it.
 _TOPIC = re.compile(r"projects/[^/\s]+/topics/[^/\s]+")
@@ -50,9 +51,11 @@ def _dead_letters(options: argparse.Namespace) -> int:
     """Run a command about dead letters; 1 when there is none of this id, or one that cannot be replayed."""
     now = datetime.now(UTC)
     if options.action == "replay" and options.subscription:
-        summary = dead_letters.replay_subscription(
-            options.subscription, options.topic, now=now, dry_run=options.dry_run
-        )
+        if options.id or options.reason or options.since:
+            raise smoke.SmokeError(
+                "--from-subscription replays all that is there: leave --id, --reason and --since out"
+            )
+        summary = replay_subscription(options.subscription, options.topic, now=now, dry_run=options.dry_run)
         print(msgspec.json.encode(summary).decode(), flush=True)
         return 0
     which = dead_letters.Filter(getattr(options, "id", None), options.reason, options.since)

@@ -5,28 +5,22 @@ A replayed message is what the bridge sent (position, timestamp, key, headers, v
 record's position, so a replay that is made twice shows once.
 """
 
-import os
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import cast
 
-import grpc
 import msgspec
-from google.api_core.exceptions import GoogleAPICallError
 from google.cloud import bigquery
-from google.pubsub_v1 import SubscriberClient
-from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
-from google.pubsub_v1.types import pubsub
 
 import envelope
 from decoder.streams import DEAD_LETTERS, UNIQUE, load_streams
 from envelope import MAX_ATTRIBUTES, Message, Record
-from operate.smoke import BigQuery, SmokeError, publish
+from operate.smoke import BigQuery, publish
 
 # Of one request; Pub/Sub takes 1,000 messages and 10 MB.
 MAX_MESSAGES = 500
 MAX_BYTES = 5_000_000
-PULL_S = 10.0
 _PUBSUB_OWN = ("goog", "CloudPubSubDeadLetterSource")
 
 _POSITION = ("kafka_topic", "kafka_partition", "kafka_offset", "kafka_timestamp")
@@ -131,7 +125,7 @@ def replay(topic: str, letters: Sequence[DeadLetter], *, now: datetime, dry_run:
             became = "would be published" if dry_run else "published"
         print(f"{letter.id}\t{letter.columns['reason']}\t{became}", flush=True)
     if not dry_run:
-        for part in _parts(messages):
+        for part in parts(messages):
             publish(topic, part)
     rows_already = sum(letter.is_row for letter in letters)
     return Summary(len(letters), 0 if dry_run else len(messages), rows_already, not_replayable)
@@ -146,7 +140,7 @@ def message_of(letter: DeadLetter, now: datetime) -> Message | None:
         if columns["attributes"] is None:  # a request body that was no push at all
             return None
         attributes = msgspec.json.decode(str(columns["attributes"]), type=dict[str, str])
-        return _mark(Message(cast("bytes", columns["value"]) or b"", attributes), now)
+        return mark(Message(cast("bytes", columns["value"]) or b"", attributes), now)
     headers = cast("list[dict[str, object]]", columns["kafka_headers"])
     record = msgspec.convert(
         (
@@ -161,18 +155,25 @@ def message_of(letter: DeadLetter, now: datetime) -> Message | None:
         Record,
     )
     # A null env reads back as none only where the attribute is absent; the bridge always sets it.
-    message = _mark(envelope.pack(record, str(columns["env"] or "")), now)
-    if len(message.attributes) > MAX_ATTRIBUTES:
-        message = _mark(envelope.pack_bundle([record], str(columns["env"] or "")), now)
-    return message
+    return mark(envelope.pack(record, str(columns["env"] or "")), now)
 
 
-def _mark(message: Message, now: datetime) -> Message:
-    kept = {n: v for n, v in message.attributes.items() if not n.startswith(_PUBSUB_OWN)}
-    return Message(message.data, {**kept, envelope.REPLAYED: now.isoformat()})
+def mark(message: Message, now: datetime) -> Message:
+    """Return the message without what Pub/Sub added to it, and with the time of the replay.
+
+    A plain message that has as many attributes as Pub/Sub takes becomes a bundle, which means the same.
+    """
+    attributes = {n: v for n, v in message.attributes.items() if not n.startswith(_PUBSUB_OWN)}
+    kept = Message(message.data, attributes)
+    if len(attributes) == MAX_ATTRIBUTES and envelope.REPLAYED not in attributes:
+        with contextlib.suppress(envelope.MalformedEnvelopeError):
+            opened = envelope.unpack(kept)
+            kept = envelope.pack_bundle(opened.records, opened.env or "")
+    return Message(kept.data, {**kept.attributes, envelope.REPLAYED: now.isoformat()})
 
 
-def _parts(messages: Sequence[Message]) -> Iterator[list[Message]]:
+def parts(messages: Sequence[Message]) -> Iterator[list[Message]]:
+    """Return the messages in their order, in parts that are one publish request each."""
     part: list[Message] = []
     size = 0
     for message in messages:
@@ -184,55 +185,6 @@ def _parts(messages: Sequence[Message]) -> Iterator[list[Message]]:
         size += length
     if part:
         yield part
-
-
-def replay_subscription(subscription: str, topic: str, *, now: datetime, dry_run: bool) -> Summary:
-    """Publish what the dead-letter topic's subscription holds, and acknowledge it once it is published.
-
-    The bridge's notices are left there: their values are in Kafka, at the position that they name.
-
-    Raises:
-        SmokeError: Pub/Sub cannot be asked, or does not take them.
-    """
-    found = published = notices = 0
-    kept: list[str] = []
-    with _subscriber() as client:
-        try:
-            while True:
-                request = pubsub.PullRequest(subscription=subscription, max_messages=100)
-                received = client.pull(request=request, timeout=PULL_S).received_messages
-                if not received:
-                    break
-                for each in received:
-                    found += 1
-                    message = Message(each.message.data, dict(each.message.attributes))
-                    is_notice = envelope.DEAD_LETTER_REASON in message.attributes
-                    notices += is_notice
-                    became = (
-                        "a notice: its value is in Kafka"
-                        if is_notice
-                        else ("would be published" if dry_run else "published")
-                    )
-                    if is_notice or dry_run:
-                        kept.append(each.ack_id)
-                    else:
-                        publish(topic, [_mark(message, now)])
-                        client.acknowledge(subscription=subscription, ack_ids=[each.ack_id])
-                        published += 1
-                    print(f"{each.message.message_id}\t{became}", flush=True)
-            if kept:
-                client.modify_ack_deadline(subscription=subscription, ack_ids=kept, ack_deadline_seconds=0)
-        except GoogleAPICallError as error:
-            text = " ".join(str(error.message).split())
-            raise SmokeError(f"subscription {subscription}: {text}: check --subscription") from error
-    return Summary(found, published, 0, notices)
-
-
-def _subscriber() -> SubscriberClient:
-    address = os.environ.get("PUBSUB_EMULATOR_HOST")
-    if not address:
-        return SubscriberClient()
-    return SubscriberClient(transport=SubscriberGrpcTransport(channel=grpc.insecure_channel(address)))
 
 
 def print_list(letters: Sequence[DeadLetter]) -> None:

@@ -170,7 +170,7 @@ def publish(topic: str, messages: Iterable[Message]) -> None:
         with PublisherClient() as client:
             client.transport.publish(request, timeout=REQUEST_S, metadata=metadata)
     except GoogleAuthError as error:
-        raise _no_credentials(error) from error
+        raise no_credentials(error) from error
     except grpc.RpcError as error:
         raise SmokeError(_refusal(topic, error.code(), error.details() or "")) from error
 
@@ -197,7 +197,7 @@ class BigQuery:
         try:
             self._client = bigquery.Client(project=project, credentials=credentials)
         except GoogleAuthError as error:
-            raise _no_credentials(error) from error
+            raise no_credentials(error) from error
 
     def arrived(self, probes: Sequence[Probe]) -> Collection[str]:
         """Return the streams whose event is a row, in one query that reads one partition of each table."""
@@ -247,7 +247,7 @@ class BigQuery:
             job = self._client.query(sql, settings, retry=retry, job_retry=None, timeout=REQUEST_S)
             return list(job.result(retry=retry, job_retry=None, timeout=REQUEST_S))
         except GoogleAuthError as error:
-            raise _no_credentials(error) from error
+            raise no_credentials(error) from error
         except NotFound as error:
             text = f"{_said(error)}: check --project and --dataset, or apply Terraform first"
             raise SmokeError(text) from error
@@ -268,7 +268,8 @@ def _said(error: GoogleAPICallError) -> str:
     return _one_line(error.message).partition("; reason: ")[0]
 
 
-def _no_credentials(error: GoogleAuthError) -> SmokeError:
+def no_credentials(error: GoogleAuthError) -> SmokeError:
+    """Return what to do where there are none."""
     return SmokeError(
         f"no credentials: run `gcloud auth application-default login`, or set "
         f"GOOGLE_APPLICATION_CREDENTIALS: {_one_line(error)}"

@@ -54,13 +54,15 @@ class Pubsub:
                 self._process.send(signal.SIGCONT)
             self._process.stop()
 
-    def tap(self, name: str) -> "Tap":
+    def tap(self, name: str, ack_deadline_s: int = 600) -> "Tap":
         """Create a topic with a pull subscription, and return what comes out of it."""
         tap = Tap(self.address, name)
         with publisher(self.address) as topics, subscriber(self.address) as subscriptions:
             topics.create_topic(name=tap.topic)
             subscriptions.create_subscription(
-                request=pubsub.Subscription(name=tap.subscription, topic=tap.topic, ack_deadline_seconds=600)
+                request=pubsub.Subscription(
+                    name=tap.subscription, topic=tap.topic, ack_deadline_seconds=ack_deadline_s
+                )
             )
         return tap
 

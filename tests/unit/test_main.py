@@ -6,8 +6,11 @@ import io
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import cycle
+from types import MappingProxyType
 from typing import cast
 
 import fastavro
@@ -21,6 +24,7 @@ from starlette.responses import Response
 import logs
 import main
 from decoder.catalog import Catalog
+from decoder.registry import connect
 from decoder.streams import DEAD_LETTERS, ROOT
 from envelope import Message, Record, pack, pack_bundle
 from rejection import Reason, RejectedError, TransientError
@@ -388,6 +392,65 @@ def test_transient_record_of_a_bundle_is_not_acknowledged(
     assert _handle(_push(pack_bundle(records, "prod"))).status_code == 503
     assert len(tables.events.rows) == 2
     assert tables.dead_letters.rows == []
+
+
+class _Registry:
+    """A schema registry that knows one schema under each id, and is out of order until `status` is 200."""
+
+    def __init__(self, schema: str) -> None:
+        self.status = 503
+        registry = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(registry.status)
+                self.end_headers()
+                self.wfile.write(json.dumps({"schema": schema}).encode())
+
+            def log_message(self, *_: object) -> None:
+                """Print nothing."""
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+
+@pytest.fixture
+def registry(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Registry]:
+    """Give the registry of the topic, whose framing is confluent here; the catalogue has the id 7."""
+    rated_type = catalog.types[_TOPIC, _TYPE.decode()]
+    confluent = msgspec.structs.replace(
+        rated_type,
+        topic=msgspec.structs.replace(rated_type.topic, framing="confluent"),
+        writers=MappingProxyType({7: rated_type.writer}),
+    )
+    types = MappingProxyType({(_TOPIC, _TYPE.decode()): confluent})
+    monkeypatch.setattr(main, "catalog", msgspec.structs.replace(catalog, types=types))
+    made = _Registry((ROOT / "decoder" / rated_type.file).read_text())
+    monkeypatch.setenv("SCHEMA_REGISTRY_URL", f"http://127.0.0.1:{made.server.server_address[1]}")
+    connect.cache_clear()
+    yield made
+    connect.cache_clear()
+    made.server.shutdown()
+    made.server.server_close()
+
+
+@pytest.mark.parametrize("schema_ids", [[8], [7, 8], [8, 7], [7, 8, 7]])
+def test_registry_that_does_not_answer_is_not_acknowledged(
+    tables: _Tables, rated: Record, registry: _Registry, schema_ids: list[int]
+) -> None:
+    """A writer schema that cannot be looked up now is 503 and no dead letter; nothing beside it is lost."""
+    records = [
+        _change(rated, offset=offset, value=b"\0" + schema_id.to_bytes(4, "big") + (rated.value or b""))
+        for offset, schema_id in enumerate(schema_ids)
+    ]
+    body = _push(pack_bundle([*records, _change(rated, offset=99, value=None)], "prod"))
+    response = _handle(body)
+    assert (response.status_code, response.headers["retry-after"]) == (503, "10")
+    assert (tables.events.rows, tables.dead_letters.rows) == ([], [])
+    registry.status = 200
+    assert _handle(body).status_code == 204
+    assert [row["kafka_offset"] for row in tables.events.rows] == [str(n) for n in range(len(records))]
+    assert [row["reason"] for row in tables.dead_letters.rows] == [Reason.TOMBSTONE]
 
 
 _texts = st.text(max_size=10)

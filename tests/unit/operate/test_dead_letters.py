@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from decoder.dead_letters import DeadLetterRow, dead_letter_of_bytes, dead_letter_of_record
-from envelope import Message, Record, unpack
+from envelope import MAX_PLAIN_HEADERS, Message, Record, pack, unpack
 from operate import dead_letters
-from operate.dead_letters import DeadLetter, message_of, replay
+from operate.dead_letters import DeadLetter, mark, message_of, replay
 from rejection import Reason, RejectedError
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -58,6 +58,19 @@ def test_message_without_a_record_is_what_it_was() -> None:
     attributes = {"a": "b", "CloudPubSubDeadLetterSourceTopic": "x", "googclient_x": "y"}
     row = dead_letter_of_bytes(b"data", REJECTION, message_id="7", attributes=attributes, now_ns=0)
     assert message_of(letter(row), NOW) == Message(b"data", {"a": "b", "kafka.replayed": NOW.isoformat()})
+
+
+def test_mark_fits_beside_as_many_attributes_as_pubsub_takes() -> None:
+    """A message whose attributes are all taken becomes a bundle; one that no bridge made does not."""
+    record = Record("t", 1, 2, 3, b"k", tuple((f"h{n:02}", b"1") for n in range(MAX_PLAIN_HEADERS)), b"v")
+    message = pack(record, "prod")
+    added = {f"CloudPubSubDeadLetterSource{n}": "x" for n in range(5)}
+    marked = mark(Message(message.data, {**message.attributes, **added}), NOW)
+    assert len(message.attributes) == 100
+    assert (len(marked.attributes), unpack(marked).records) == (3, (record,))
+    assert mark(marked, NOW) == marked
+    foreign = {f"a{n}": "b" for n in range(100)}
+    assert mark(Message(b"", foreign), NOW).attributes == {**foreign, "kafka.replayed": NOW.isoformat()}
 
 
 def test_what_is_not_whole_is_not_replayed() -> None:
