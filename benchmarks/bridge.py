@@ -256,7 +256,7 @@ def main() -> None:
                 topic = f"bench-{size}-{partitions}"
                 bench.fill(topic, size, partitions)
                 found = middle([bench.run("plain", topic, size) for _ in range(arguments.repeat)])
-                sweep.append((f"{size:,} messages, {partitions} partitions", found))
+                sweep.append((f"{size:,} messages, partitions: {partitions}", found))
             bench.fill("bench-keys", KEYED, 8)
             for ordering in ("none", "partition", "key"):
                 found = bench.run("plain", "bench-keys", KEYED, BRIDGE_ORDERING=ordering)
