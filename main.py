@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import functions_framework.aio
@@ -114,8 +115,8 @@ async def keep(content_type: str, body: bytes) -> None:
 async def _keep_records(opened: Envelope, message_id: str) -> None:
     """Write the rows of one message together, then what was refused as dead letters."""
     now = time.time_ns()
-    records: dict[str, list[Record]] = {}
-    rows: dict[str, list[Row]] = {}
+    records: defaultdict[str, list[Record]] = defaultdict(list)
+    rows: defaultdict[str, list[Row]] = defaultdict(list)
     rejected: list[tuple[Record, RejectedError]] = []
     for record in opened.records:
         try:
@@ -125,8 +126,8 @@ async def _keep_records(opened: Envelope, message_id: str) -> None:
             continue
         if opened.replayed_at is not None:
             columns = msgspec.structs.replace(columns, replayed_at=opened.replayed_at)
-        records.setdefault(table, []).append(record)
-        rows.setdefault(table, []).append(make_row(insert_id(record), columns, record.timestamp))
+        records[table].append(record)
+        rows[table].append(make_row(insert_id(record), columns, record.timestamp))
     later: TransientError | None = None
     for table, outcomes in zip(rows, await _write(rows), strict=True):
         for record, outcome in zip(records[table], outcomes, strict=True):

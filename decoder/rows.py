@@ -23,14 +23,14 @@ MAX_INSERT_ID_CHARACTERS = 128
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class HeaderCell(msgspec.Struct, frozen=True):
+class HeaderCell(msgspec.Struct, frozen=True, gc=False):
     """One Kafka header as an element of the column kafka_headers; BYTES travel as base64."""
 
     name: str
     value: bytes | None
 
 
-class EventRow(msgspec.Struct, frozen=True, omit_defaults=True):
+class EventRow(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The columns of sink/tables/event.json; INTEGERs beyond 2^53 travel as strings, as BigQuery asks."""
 
     timestamp: datetime
@@ -149,7 +149,7 @@ def to_datetime(milliseconds: int | None) -> datetime | None:
     if milliseconds is None:
         return None
     try:
-        return _EPOCH + timedelta(milliseconds=milliseconds)
+        return _EPOCH + timedelta(0, 0, 0, milliseconds)  # by name it takes half as long again
     except OverflowError:
         return None
 
