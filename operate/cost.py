@@ -88,6 +88,9 @@ REQUEST_S = 0.15
 BRIDGE_EVENTS_PER_S = 30_000
 # The bridge's status line, and a little of everything.
 LOG_BYTES_PER_MINUTE = 2_000
+# The function's line of an insert; each instance has one insert of a table under way at a time.
+INSERT_LOG_BYTES = 300
+TABLES = 5
 # Cloud Run writes an entry for each request. A guess of its size.
 REQUEST_LOG_BYTES = 1_000
 
@@ -223,13 +226,15 @@ def storage(load: Load) -> Part:
     return Part("BigQuery storage of a month", PRICES.storage.cost(rows * size), text)
 
 
-def logs(_: Load) -> Part:
-    """Return the cost of what bridge and function log themselves."""
-    quantity = LOG_BYTES_PER_MINUTE * MONTH_S / 60
+def logs(load: Load) -> Part:
+    """Return the cost of what bridge and function log themselves: the function a line an insert."""
+    per_s = min(load.events_per_s / load.bundle, TABLES * math.ceil(busy_instances(load)) / REQUEST_S)
+    quantity = LOG_BYTES_PER_MINUTE * MONTH_S / 60 + per_s * INSERT_LOG_BYTES * MONTH_S
     return Part(
         "Cloud Logging",
         PRICES.logs.cost(quantity),
-        f"{LOG_BYTES_PER_MINUTE:,} B a minute = {quantity / GIB:,.1f} GiB",
+        f"{LOG_BYTES_PER_MINUTE:,} B a minute + {per_s:,.0f} inserts/s × {INSERT_LOG_BYTES} B "
+        f"= {quantity / GIB:,.1f} GiB",
     )
 
 
