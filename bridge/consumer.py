@@ -55,12 +55,14 @@ class Taken(msgspec.Struct, frozen=True):
 
     records: list[Record]
     ends: Ends
+    out_of_range: list[str] = []  # what Kafka says of committed offsets; see `bridge.gap`
 
     def without(self, gone: Container[tuple[str, int]]) -> "Taken":
         """Return what is of other partitions than these."""
         return Taken(
             [record for record in self.records if (record.topic, record.partition) not in gone],
             {at: end for at, end in self.ends.items() if at not in gone},
+            self.out_of_range,
         )
 
 
@@ -68,15 +70,10 @@ class StoppedByKafkaError(Exception):
     """Kafka said something that the bridge must not go on after: the text says what and what to do."""
 
 
-class OutOfRangeError(Exception):
-    """A committed offset is not in the log any more, or not yet: see `bridge.gap`."""
-
-
 def take(consumer: Consumer, max_records: int, max_bytes: int, wait_s: float) -> Taken:
     """Return what the consumer has, at least after `wait_s` and bounded by count and, roughly, by bytes.
 
     Raises:
-        OutOfRangeError: a committed offset is out of range; what was taken is to be read again.
         StoppedByKafkaError: the consumer is beyond repair.
     """
     # consume(n) waits for all n, consume(1) for the first only; what else is there comes with no wait.
@@ -85,7 +82,7 @@ def take(consumer: Consumer, max_records: int, max_bytes: int, wait_s: float) ->
     messages = consumer.consume(1, wait_s)
     while messages:
         size += _add(messages, taken)
-        if len(taken.records) >= max_records or size >= max_bytes:
+        if len(taken.records) >= max_records or size >= max_bytes or taken.out_of_range:
             break
         messages = consumer.consume(min(TAKE_AT_ONCE, max_records - len(taken.records)), 0)
     return taken
@@ -179,7 +176,7 @@ def _add(messages: Iterable[Message], taken: Taken) -> int:
             if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
                 taken.ends[message.topic(), message.partition()] = message.offset()  # type: ignore[index, assignment]
             else:
-                check(error, message)
+                check(error, message, taken.out_of_range)
             continue
         topic, partition = message.topic(), message.partition()
         if last is not None and (partition != last.partition or topic != last.topic):
@@ -227,15 +224,15 @@ def _without_headers(message: Message, error: UnicodeDecodeError) -> tuple[Heade
     return ()
 
 
-def check(error: KafkaError, message: Message) -> None:
-    """Log an error that came in place of a record.
+def check(error: KafkaError, message: Message, out_of_range: list[str]) -> None:
+    """Log an error that came in place of a record; that an offset is out of range is added to those.
 
     Raises:
-        OutOfRangeError: a committed offset is out of range.
         StoppedByKafkaError: it is one that the bridge must not go on after.
     """
     if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - its public name
-        raise OutOfRangeError(error.str())
+        out_of_range.append(error.str())
+        return
     if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
         return
     if error.code() in _SKIPPED_RECORDS:

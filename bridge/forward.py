@@ -11,7 +11,7 @@ from typing import Literal
 from confluent_kafka import Consumer, TopicPartition
 
 from bridge import gap
-from bridge.consumer import OutOfRangeError, StoppedByKafkaError, Taken, check, store_offsets, take
+from bridge.consumer import StoppedByKafkaError, Taken, check, store_offsets, take
 from bridge.health import Status
 from bridge.publish import RPC_TIMEOUT_S, Failure, Publisher, Refused, Result
 from bridge.start import commit_start_positions, existing
@@ -80,13 +80,13 @@ class Forwarder:
         self._known = existing(self._consumer, self._topics)
         self._subscribe()
         while not self._stopping():
-            try:
-                self._revoked.clear()
-                taken = take(self._consumer, self._max_records, self._max_bytes, WAIT_S)
-                self._status.turn(self._consumer)
-                self._forward(self._still_ours(taken) if self._revoked else taken)
-            except OutOfRangeError as error:
-                self._pass_gaps(error)
+            self._revoked.clear()
+            taken = take(self._consumer, self._max_records, self._max_bytes, WAIT_S)
+            self._status.turn(self._consumer)
+            taken = self._still_ours(taken) if self._revoked else taken
+            self._forward(taken)
+            if taken.out_of_range:
+                self._pass_gaps(taken.out_of_range)
 
     def _subscribe(self) -> None:
         """Join the group; partitions arrive, and go, inside later polls."""
@@ -127,14 +127,15 @@ class Forwarder:
         self._status.assigned = sorted({*self._status.assigned} - {*_names(partitions)})
         log.info(what, extra=fields(partitions=_names(partitions)))
 
-    def _pass_gaps(self, error: OutOfRangeError) -> None:
+    def _pass_gaps(self, said: Sequence[str]) -> None:
         """Say what is missing, and stop, or go on with what is there.
 
-        What was taken and not forwarded is read again: its offsets are not stored.
+        All that was taken is forwarded by now. Were it dropped, to be read again, what librdkafka has queued
+        behind it could come before the partitions are assigned anew, and its offsets would be stored past it.
         """
         gaps = gap.find(self._consumer, self._consumer.assignment())
         if not gaps:  # another member, or the log itself, was quicker
-            log.warning("an offset was out of range and is not any more: %s", error)
+            log.warning("an offset was out of range and is not any more: %s", said[0])
         for each in gaps:
             self._status.gaps[each.topic, each.partition] += each.records
             log.error(
@@ -216,7 +217,7 @@ class Forwarder:
                 if result.error.code not in said:
                     said.add(result.error.code)
                     log.warning("Pub/Sub still does not take records: %s", result.error)
-                self._wait(backoff * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+                self._wait(taken.out_of_range, backoff * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
                 backoff = min(
                     backoff * 2, MAX_PERMANENT_BACKOFF_S if result.error.permanent else MAX_BACKOFF_S
                 )
@@ -241,7 +242,7 @@ class Forwarder:
             return self._publish(rest, [], RPC_TIMEOUT_S)
         return Result(result.unsent + rest, result.refused, result.error)
 
-    def _wait(self, seconds: float) -> None:
+    def _wait(self, out_of_range: list[str], seconds: float) -> None:
         until = self._clock() + seconds
         while True:
             if self._abandoned():
@@ -259,7 +260,7 @@ class Forwarder:
                 raise StoppedByKafkaError(
                     f"a record of {message.topic()}/{message.partition()} came while paused"
                 )
-            check(error, message)
+            check(error, message, out_of_range)
 
     def _is_ours(self, record: Record) -> bool:
         return (record.topic, record.partition) not in self._revoked

@@ -201,7 +201,8 @@ class Publisher:
                     ready.popleft()
                 if packed is None:
                     continue
-                if self._abandoned():
+                # After an error no more keys are sent: each has a request, which would wait out its own time.
+                if self._abandoned() or (lane.key and error is not None):
                     unsent += packed.records
                     error = error or _ABANDONED
                     if lane.key:

@@ -17,7 +17,6 @@ from confluent_kafka import (
 
 from bridge.consumer import (
     Commits,
-    OutOfRangeError,
     StoppedByKafkaError,
     Taken,
     is_refusal,
@@ -210,11 +209,14 @@ def test_transient_error_is_logged_and_records_go_on(caplog: pytest.LogCaptureFi
     assert "broker down" in caplog.text
 
 
-def test_offset_out_of_range_is_raised() -> None:
-    """A committed offset out of range is an error of its own, never a silent jump."""
+def test_offset_out_of_range_ends_a_take_and_drops_nothing() -> None:
+    """What Kafka says of it is kept beside all records, those behind it too; nothing more is asked for."""
     given = failure(KafkaError._AUTO_OFFSET_RESET, "no previous committed offset")  # noqa: SLF001
-    with pytest.raises(OutOfRangeError, match="no previous committed offset"):
-        take(FakeConsumer([message(1), given]).real, 10, 10**6, 0.5)
+    consumer = FakeConsumer([message(1), message(2), given, message(3), *map(message, range(4, 900))])
+    taken = take(consumer.real, 8_000, 10**6, 0.5)
+    assert [r.offset for r in taken.records] == list(range(1, 501))
+    assert taken.ends == {("t", 0): 501}
+    assert taken.out_of_range == ["no previous committed offset"]
 
 
 def test_fatal_error_stops() -> None:

@@ -541,20 +541,31 @@ def test_offset_out_of_range_stops_the_loop(bridge: Bridge) -> None:
     bridge.consumer.group[P1] = 77
     with pytest.raises(StoppedByKafkaError, match=r"t/1.* 77 .*3 offsets \(77 to 79\) are gone"):
         bridge.run(message(P0, 4), out_of_range())
-    assert bridge.stored == []
+    assert bridge.stored == [("t", 0, 5)], "what was taken is forwarded first"
     assert bridge.consumer.commits == []
     assert bridge.status.gaps == {("t", 1): 3}
 
 
 def test_offset_out_of_range_stops_a_hold(bridge: Bridge) -> None:
-    """The same while holding, where it comes through the poll that keeps the membership."""
+    """The same where it comes through the poll that keeps the membership: once Pub/Sub has what is held."""
     bridge.consumer.ends[P1] = (80, 90)
     bridge.consumer.group[P1] = 77
     bridge.publisher.results = [down] * 50
     bridge.consumer.in_poll = [lambda: None, out_of_range]
     with pytest.raises(StoppedByKafkaError, match=r"t/1.* 77 "):
         bridge.run(message(P0, 4))
-    assert bridge.stored == []
+    assert bridge.stored == [("t", 0, 5)]
+
+
+def test_what_was_taken_before_an_offset_out_of_range_is_not_dropped() -> None:
+    """It is published before the group is joined anew: what is queued behind it may come before that."""
+    bridge = Bridge(on_out_of_range="resume")
+    bridge.consumer.ends[P1] = (80, 90)
+    bridge.consumer.group[P1] = 77
+    bridge.publisher.results = [down]
+    bridge.run(message(P0, 4), out_of_range(), message(P0, 5))
+    assert positions(bridge.publisher.published[-1]) == [(0, 4), (0, 5)]
+    assert bridge.stored == [("t", 0, 6), ("t", 1, 80)]
 
 
 def test_offset_out_of_range_resumes_at_the_earliest(caplog: pytest.LogCaptureFixture) -> None:
