@@ -141,13 +141,12 @@ class Commits:
         while self._rebalancing and time.monotonic() < until:
             self._answered = self._rebalancing = False
             try:
-                consumer.commit(
-                    asynchronous=True
-                )  # a synchronous one waits for a rebalance that waits for polls
+                # A synchronous one would wait for a rebalance that waits for polls.
+                consumer.commit(asynchronous=True)
+                while not self._answered and time.monotonic() < until:
+                    consumer.poll(POLL_FOR_COMMIT_S)
             except KafkaException:
-                return  # nothing is stored
-            while not self._answered and time.monotonic() < until:
-                consumer.poll(POLL_FOR_COMMIT_S)
+                return  # nothing is stored, or the brokers do not answer an assignment: closing tries once more
 
 
 def lag(consumer: Consumer, ends: Mapping[tuple[str, int], int]) -> dict[tuple[str, int], int]:

@@ -476,6 +476,15 @@ def test_later_records_of_a_key_wait_for_a_failed_request() -> None:
     assert offsets(stub.acknowledged) == [5_000]
 
 
+def test_an_outage_is_not_waited_out_key_by_key() -> None:
+    """Once a request has failed no other key's is sent: each would take its own time to fail."""
+    stub = FakeStub(refuse(*range(400), code=Status.UNAVAILABLE))
+    given = [keyed(n, b"%d" % n) for n in range(400)]
+    result = Publisher(stub, TOPIC, "test", lambda: False, ordering="key").publish(given)
+    assert offsets(result.unsent) == [*range(400)]
+    assert len(stub.requests) == MAX_IN_FLIGHT
+
+
 def test_refused_record_of_a_key_lets_the_later_ones_pass_in_order() -> None:
     """A record that is refused is isolated; those of its key go on in their order around it."""
     stub = FakeStub(refuse(700))
