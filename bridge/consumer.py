@@ -146,7 +146,7 @@ class Commits:
                 while not self._answered and time.monotonic() < until:
                     consumer.poll(POLL_FOR_COMMIT_S)
             except KafkaException:
-                return  # nothing is stored, or the brokers do not answer an assignment: closing tries once more
+                return  # nothing is stored, or an assignment failed: closing commits once more
 
 
 def lag(consumer: Consumer, ends: Mapping[tuple[str, int], int]) -> dict[tuple[str, int], int]:
