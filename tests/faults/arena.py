@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 import msgspec
-from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import KafkaError, Message, Producer
 from google.api_core.exceptions import DeadlineExceeded
 from google.pubsub_v1.types import pubsub as messages
 
@@ -25,11 +25,9 @@ from local.standin.faults import Fault, set_fault
 from local.standin.proxy import Proxy
 from tests.faults.ledger import Entry, Ledger, Verdict, entry_of
 from tests.integration.waiting import eventually
+from tests.integration.worlds import PARTITIONS, ROOT, STOP_S, committed
 
-ROOT = Path(__file__).parents[2]
-PARTITIONS = 4
 BRIDGE = (sys.executable, "-m", "bridge", "--env", "faults")
-STOP_S = 10.0  # from SIGTERM to SIGKILL on Cloud Run
 # As Kafka's clients have it by default, but for the time that a killed member keeps its partitions.
 PROPERTIES = {"session.timeout.ms": "3000", "heartbeat.interval.ms": "300", "max.poll.interval.ms": "20000"}
 BATCHES_A_SECOND = 20
@@ -174,15 +172,7 @@ class Arena:
 
     def committed(self) -> dict[int, int]:
         """Return the offset that the group committed, by partition, where it did."""
-        asking = Consumer(
-            {"bootstrap.servers": self.kafka.bootstrap_servers, "group.id": self.group, "log_level": 0}
-        )
-        try:
-            partitions = [TopicPartition(self.topic, n) for n in range(PARTITIONS)]
-            found = asking.committed(partitions, timeout=30)
-            return {p.partition: p.offset for p in found if p.offset >= 0}
-        finally:
-            asking.close()
+        return committed(self.kafka, self.group, self.topic)
 
     # Pub/Sub
 

@@ -17,10 +17,10 @@ from local.kafka import MockCluster
 from local.processes import Process
 from local.real_kafka import RealCluster
 from local.standin.faults import Fault
-from tests.faults.arena import PARTITIONS, Arena, memory_mb
+from tests.faults.arena import Arena, memory_mb
 from tests.faults.mock_errors import OFFSET_COMMIT, answer_with
 from tests.integration.waiting import eventually
-from tests.integration.worlds import lines, says
+from tests.integration.worlds import PARTITIONS, lines, says
 
 # Longer than the time between two commits: what is stored by then is committed.
 PAST_A_COMMIT_S = 2.5

@@ -3,10 +3,7 @@
 import copy
 import io
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +15,7 @@ from decoder.streams import ROOT
 from local import pubsub, stack
 from local.processes import accepts
 from local.stack import DATASET, PROJECT, Stack
+from tests.integration.test_operate import dead_letters
 from tests.integration.waiting import eventually
 
 TOPIC = "delivery_events_v6_topic"
@@ -79,21 +77,8 @@ def query(running: Stack, sql: str) -> list[dict[str, object]]:
 
 def replay(running: Stack) -> dict[str, int]:
     """Replay every dead letter as an operator does, and return the last line."""
-    servers = {
-        "PUBSUB_EMULATOR_HOST": running.state.pubsub,
-        "BIGQUERY_EMULATOR_HOST": f"http://127.0.0.1:{running.state.bigquery_port}",
-    }
-    names = ["--project", PROJECT, "--dataset", DATASET]
-    topic = f"projects/{PROJECT}/topics/{pubsub.TOPIC}"
-    done = subprocess.run(
-        [sys.executable, "-m", "operate", "dead-letters", "replay", *names, "--topic", topic],
-        cwd=ROOT,
-        env={**os.environ, **servers},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
+    done = dead_letters(running, "replay", "--topic", f"projects/{PROJECT}/topics/{pubsub.TOPIC}")
+    assert done.returncode == 0, done.stderr
     summary: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
     return summary
 

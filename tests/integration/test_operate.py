@@ -36,15 +36,14 @@ def running(tmp_path_factory: pytest.TempPathFactory, strict: StrictBigQuery) ->
         yield made
 
 
-def smoke(running: Stack, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command; the last of repeated options counts."""
-    names = ["--project", PROJECT, "--dataset", DATASET, "--topic", TOPIC, "--timeout", "60"]
+def operate(running: Stack, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m operate` against the pipeline."""
     servers = {
         "PUBSUB_EMULATOR_HOST": running.state.pubsub,
         "BIGQUERY_EMULATOR_HOST": f"http://127.0.0.1:{running.state.bigquery_port}",
     }
     return subprocess.run(
-        [sys.executable, "-m", "operate", "smoke", *names, *options],
+        [sys.executable, "-m", "operate", *arguments],
         cwd=ROOT,
         env={**os.environ, **servers, **environment},
         capture_output=True,
@@ -54,22 +53,16 @@ def smoke(running: Stack, *options: str, **environment: str) -> subprocess.Compl
     )
 
 
+def smoke(running: Stack, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m operate smoke`; the last of repeated options counts."""
+    names = ["--project", PROJECT, "--dataset", DATASET, "--topic", TOPIC, "--timeout", "60"]
+    return operate(running, "smoke", *names, *options, **environment)
+
+
 def dead_letters(running: Stack, *options: str) -> subprocess.CompletedProcess[str]:
     """Run `python -m operate dead-letters`."""
-    servers = {
-        "PUBSUB_EMULATOR_HOST": running.state.pubsub,
-        "BIGQUERY_EMULATOR_HOST": f"http://127.0.0.1:{running.state.bigquery_port}",
-    }
     names = ["--project", PROJECT, "--dataset", DATASET]
-    return subprocess.run(
-        [sys.executable, "-m", "operate", "dead-letters", *options, *names],
-        cwd=ROOT,
-        env={**os.environ, **servers},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return operate(running, "dead-letters", *options, *names)
 
 
 def query(running: Stack, sql: str) -> list[dict[str, object]]:

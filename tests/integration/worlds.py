@@ -158,15 +158,17 @@ class World:
 
     def committed(self) -> dict[int, int]:
         """Return the offset that the group committed, by partition, where it did."""
-        consumer = Consumer(
-            {"bootstrap.servers": self.cluster.bootstrap_servers, "group.id": self.group, "log_level": 3}
-        )
-        try:
-            partitions = [TopicPartition(self.topic, n) for n in range(PARTITIONS)]
-            found = consumer.committed(partitions, timeout=10)
-            return {p.partition: p.offset for p in found if p.offset >= 0}
-        finally:
-            consumer.close()
+        return committed(self.cluster, self.group, self.topic)
+
+
+def committed(cluster: Cluster, group: str, topic: str) -> dict[int, int]:
+    """Return the offset that a group committed of a topic, by partition, where it did."""
+    consumer = Consumer({"bootstrap.servers": cluster.bootstrap_servers, "group.id": group, "log_level": 0})
+    try:
+        found = consumer.committed([TopicPartition(topic, n) for n in range(PARTITIONS)], timeout=30)
+        return {p.partition: p.offset for p in found if p.offset >= 0}
+    finally:
+        consumer.close()
 
 
 def lines(bridge: Process) -> list[dict[str, object]]:
