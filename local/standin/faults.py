@@ -88,6 +88,8 @@ class Faults:
         Raises:
             Refused: what to answer instead of serving it.
         """
+        if not context.is_active():  # it waited for a thread for so long
+            raise Refused(grpc.StatusCode.CANCELLED, "The client has given up.")
         if self._fault.kind == "none":
             return False
         # A client that goes away must not leave a thread waiting in its name.
