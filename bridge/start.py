@@ -8,10 +8,11 @@ commit, and a commit that has gone out of range is an error, never a silent jump
 
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import Literal
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import ClusterMetadata  # type: ignore[attr-defined] # it is there
 
 from logs import fields, log
@@ -20,11 +21,15 @@ TIMEOUT_S = 30.0
 ASK_AGAIN_AFTER_S = 5.0
 
 
-def existing(consumer: Consumer, topics: Sequence[str]) -> frozenset[str]:
-    """Return the topics that are there now, of names and of patterns, which begin with ^.
+At = tuple[str, int]
+
+
+def existing(consumer: Consumer, topics: Sequence[str]) -> frozenset[At]:
+    """Return the partitions that are there now, of topics by name and by patterns, which begin with ^.
 
     It is the first question to the brokers. Where they refuse a password or a certificate, the consumer's
-    `error_cb` is told so meanwhile.
+    `error_cb` is told so meanwhile. It cannot be asked inside a rebalance: after `list_topics` in a callback,
+    the client aborts the process at the next one.
 
     Raises:
         KafkaException: the brokers did not answer.
@@ -33,7 +38,10 @@ def existing(consumer: Consumer, topics: Sequence[str]) -> frozenset[str]:
     patterns = [re.compile(topic) for topic in topics if topic.startswith("^")]
     there = _ask(consumer, time.monotonic() + TIMEOUT_S).topics
     return frozenset(
-        name for name in there if name in names or any(pattern.search(name) for pattern in patterns)
+        (name, partition)
+        for name, topic in there.items()
+        if name in names or any(pattern.search(name) for pattern in patterns)
+        for partition in topic.partitions
     )
 
 
@@ -52,41 +60,35 @@ def _ask(consumer: Consumer, until: float) -> ClusterMetadata:
 def commit_start_positions(
     consumer: Consumer,
     assigned: Sequence[TopicPartition],
-    topics: Iterable[str],
+    known: AbstractSet[At],
     policy: Literal["latest", "earliest"],
 ) -> None:
     """Commit a position for each assigned partition that has none; called before they are fetched.
 
-    `topics` are those that were there when the bridge started. A new group commits for all of their
-    partitions, also those of other members: they would otherwise take this member's commits for an old
-    group's, and start at the beginning.
+    `known` are the partitions that were there when the bridge started. A new group commits for all of them,
+    also those of other members: they would otherwise take this member's commits for an old group's, and start
+    at the beginning.
 
     Raises:
         KafkaException: the brokers did not answer or refused; nothing has been fetched.
     """
-    missing = _uncommitted(consumer, assigned)
+    missing = _uncommitted(consumer, _places(assigned))
     if not missing:
         return
-    every = [
-        TopicPartition(topic, partition) for topic in topics for partition in _partitions(consumer, topic)
-    ]
-    known = {(partition.topic, partition.partition) for partition in every}
-    every += [p for p in assigned if (p.topic, p.partition) not in known]
+    every = known | _places(assigned)
     without = _uncommitted(consumer, every)
-    is_new_group = len(without) == len(every)
+    is_new_group = without == every
     at_end = is_new_group and policy == "latest"
-    # Asked again, because another member may have committed for these since.
-    ours = {(partition.topic, partition.partition) for partition in missing}
-    positions = []
-    for partition in without:
-        at = (partition.topic, partition.partition)
-        if not is_new_group and at not in ours:
-            continue
-        low, high = consumer.get_watermark_offsets(partition, timeout=TIMEOUT_S)
-        positions.append(TopicPartition(*at, high if at_end and at in known else low))
+    positions = {}
+    for at in without if is_new_group else missing:
+        low, high = consumer.get_watermark_offsets(TopicPartition(*at), timeout=TIMEOUT_S)
+        positions[at] = high if at_end and at in known else low
+    # Asked again: another member may have committed for these meanwhile, and forwards from there.
+    positions = {at: positions[at] for at in sorted(_uncommitted(consumer, positions.keys()))}
     if not positions:
         return
-    for committed in consumer.commit(offsets=positions, asynchronous=False):
+    commits = [TopicPartition(*at, offset) for at, offset in positions.items()]
+    for committed in consumer.commit(offsets=commits, asynchronous=False):
         if committed.error:
             raise KafkaException(committed.error)
     log.info(
@@ -94,23 +96,18 @@ def commit_start_positions(
         extra=fields(
             group="new" if is_new_group else "known",
             start="latest" if at_end else "earliest",
-            positions={f"{p.topic}/{p.partition}": p.offset for p in positions},
+            positions={f"{topic}/{partition}": offset for (topic, partition), offset in positions.items()},
         ),
     )
 
 
-def _partitions(consumer: Consumer, topic: str) -> Iterable[int]:
-    metadata = consumer.list_topics(topic, timeout=TIMEOUT_S).topics[topic]
-    # A topic that is not there yet starts at its beginning when it comes.
-    if metadata.error is not None and metadata.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-        raise KafkaException(metadata.error)
-    partitions: Iterable[int] = metadata.partitions
-    return partitions
+def _places(partitions: Sequence[TopicPartition]) -> frozenset[At]:
+    return frozenset((partition.topic, partition.partition) for partition in partitions)
 
 
-def _uncommitted(consumer: Consumer, partitions: Sequence[TopicPartition]) -> list[TopicPartition]:
-    committed = consumer.committed(list(partitions), timeout=TIMEOUT_S)
+def _uncommitted(consumer: Consumer, places: AbstractSet[At]) -> frozenset[At]:
+    committed = consumer.committed([TopicPartition(*at) for at in sorted(places)], timeout=TIMEOUT_S)
     for partition in committed:
         if partition.error:
             raise KafkaException(partition.error)
-    return [partition for partition in committed if partition.offset < 0]
+    return _places([partition for partition in committed if partition.offset < 0])

@@ -147,7 +147,8 @@ class FakeConsumer:
     def list_topics(self, *, timeout: float) -> SimpleNamespace:
         """Return that the topic is there."""
         assert timeout > 0
-        return SimpleNamespace(topics={"t": None})
+        partitions = {partition: None for _, partition in (P0, P1)}
+        return SimpleNamespace(topics={"t": SimpleNamespace(partitions=partitions)})
 
     def position(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
         """Return no position."""

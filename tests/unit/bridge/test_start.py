@@ -20,7 +20,7 @@ class FakeConsumer:
         self.group = dict(committed or {})
         self.commits: list[dict[At, int]] = []
         self.failing: At | None = None
-        self.before_list: Callable[[], None] = lambda: None
+        self.before_ends: Callable[[], None] = lambda: None
         self._ends = ends
 
     def committed(self, partitions: list[TopicPartition], *, timeout: float) -> list[TopicPartition]:
@@ -31,16 +31,10 @@ class FakeConsumer:
             for p in partitions
         ]
 
-    def list_topics(self, topic: str, *, timeout: float) -> SimpleNamespace:
-        """Return the metadata of a topic."""
-        assert timeout > 0
-        self.before_list()
-        found = {partition: object() for name, partition in self._ends if name == topic}
-        return SimpleNamespace(topics={topic: SimpleNamespace(partitions=found, error=None)})
-
     def get_watermark_offsets(self, partition: TopicPartition, *, timeout: float) -> tuple[int, int]:
         """Return where a partition begins and ends."""
         assert timeout > 0
+        self.before_ends()
         return self._ends[partition.topic, partition.partition]
 
     def commit(self, *, offsets: list[TopicPartition], asynchronous: bool) -> list[SimpleNamespace]:
@@ -62,7 +56,7 @@ ENDS = {("a", 0): (5, 50), ("a", 1): (0, 10), ("b", 0): (7, 7)}
 def start(consumer: FakeConsumer, assigned: list[At], policy: Literal["latest", "earliest"]) -> None:
     """Start a member that is assigned these partitions."""
     commit_start_positions(
-        cast("Consumer", consumer), [TopicPartition(*at) for at in assigned], ["a", "b"], policy
+        cast("Consumer", consumer), [TopicPartition(*at) for at in assigned], ENDS.keys(), policy
     )
 
 
@@ -99,16 +93,15 @@ def test_nothing_missing_commits_nothing(assigned: list[At]) -> None:
 
 
 def test_another_members_start_positions_are_kept() -> None:
-    """Two members that start a new group together: the later finds the earlier's commits and keeps them."""
+    """Two members that start a new group together: the slower keeps what the other committed meanwhile."""
     consumer = FakeConsumer(ENDS)
 
-    def other_member_was_first() -> None:
-        consumer.group = {at: high for at, (_, high) in ENDS.items()}
+    def other_member_is_quicker() -> None:
+        consumer.group = {("a", 0): 48, ("a", 1): 9}
 
-    consumer.before_list = other_member_was_first
+    consumer.before_ends = other_member_is_quicker
     start(consumer, [("a", 1), ("b", 0)], "latest")
-    assert {at: o for commit in consumer.commits for at, o in commit.items() if o != ENDS[at][1]} == {}
-    assert consumer.group == {("a", 0): 50, ("a", 1): 10, ("b", 0): 7}
+    assert consumer.group == {("a", 0): 48, ("a", 1): 9, ("b", 0): 7}
 
 
 def test_refused_commit_raises() -> None:
@@ -141,12 +134,12 @@ def test_topic_that_came_after_the_start_is_read_from_its_beginning() -> None:
     assert consumer.commits == [{("a", 0): 50, ("a", 1): 10, ("b", 0): 7, ("late", 0): 3}]
 
 
-def test_existing_topics_are_found_by_name_and_by_pattern() -> None:
-    """Names and patterns give the topics that are there; a pattern is tried as librdkafka does."""
-    consumer = SimpleNamespace(
-        list_topics=lambda *, timeout: SimpleNamespace(topics=dict.fromkeys(["a", "b1", "b2", "c"], timeout))
-    )
-    assert existing(cast("Consumer", consumer), ["a", "^b.*", "missing"]) == {"a", "b1", "b2"}
+def test_existing_partitions_are_found_by_name_and_by_pattern() -> None:
+    """Names and patterns give the partitions that are there; a pattern is tried as librdkafka does."""
+    topics = {name: SimpleNamespace(partitions={0: None, 1: None}) for name in ("a", "b1", "c")}
+    consumer = SimpleNamespace(list_topics=lambda *, timeout: SimpleNamespace(topics=topics, timeout=timeout))
+    there = existing(cast("Consumer", consumer), ["a", "^b.*", "missing"])
+    assert there == {("a", 0), ("a", 1), ("b1", 0), ("b1", 1)}
 
 
 def test_brokers_that_do_not_answer_are_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,11 +152,11 @@ def test_brokers_that_do_not_answer_are_asked_again(monkeypatch: pytest.MonkeyPa
         now[0] += timeout
         if not next(answers, False):
             raise KafkaException(KafkaError(KafkaError._TRANSPORT, "no answer"))  # noqa: SLF001
-        return SimpleNamespace(topics={"a": None})
+        return SimpleNamespace(topics={"a": SimpleNamespace(partitions={0: None})})
 
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     consumer = cast("Consumer", SimpleNamespace(list_topics=list_topics, poll=served.append))
-    assert existing(consumer, ["a"]) == {"a"}
+    assert existing(consumer, ["a"]) == {("a", 0)}
     assert served == [0, 0]
     with pytest.raises(KafkaException, match="no answer"):
         existing(consumer, ["a"])
