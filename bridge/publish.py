@@ -31,7 +31,7 @@ TARGET_REQUEST_BYTES = 2_000_000
 MAX_IN_FLIGHT = 8
 RPC_TIMEOUT_S = 8.0
 LOOK_UP_S = 0.25
-# So many records refused, and none taken, are not each at fault.
+# So many records refused in a row are not each at fault.
 TOO_MANY_AT_FAULT = 100
 REFUSED = "refused_by_pubsub"
 # A bundle is pushed to the function whole, and becomes rows of one insert of 10 MB at most.
@@ -166,21 +166,29 @@ class Publisher:
         self._ordering = ordering
         self._bundle = bundle
         self._observe = observe
+        self._refused_in_a_row = 0
         self._metadata = (routing_header.to_grpc_metadata((("topic", topic),)),)  # type: ignore[no-untyped-call] # ships no types
 
     def publish(self, records: Sequence[Record], timeout_s: float = RPC_TIMEOUT_S) -> Result:
         """Publish the records and wait for all answers, each for `timeout_s` seconds at most.
 
-        A request that Pub/Sub refuses is halved until the record at fault stands alone. Where so many are
-        refused and none is taken, the topic is at fault, and all are unsent. The unsent of an ordering key
-        keep their order.
+        A request that Pub/Sub refuses is halved until the record at fault stands alone. Where so many have
+        been refused since one was taken, also over several calls, the topic is at fault, and they are unsent.
+        The unsent of an ordering key keep their order.
         """
         result = self._publish(records, timeout_s)
+        if len(result.unsent) + len(result.refused) < len(records):
+            self._refused_in_a_row = 0
+            return result
         at_fault = [each for each in result.refused if each.reason == REFUSED]
-        if len(at_fault) == len(records) >= TOO_MANY_AT_FAULT:
-            text = f"for all {len(records)} records: {at_fault[-1].message}"
-            return Result(list(records), [], Failure(grpc.StatusCode.INVALID_ARGUMENT, text))
-        return result
+        self._refused_in_a_row += len(at_fault)
+        if not at_fault or self._refused_in_a_row < TOO_MANY_AT_FAULT:
+            return result
+        text = f"for {self._refused_in_a_row} records in a row: {at_fault[-1].message}"
+        others = [each for each in result.refused if each.reason != REFUSED]
+        never = {id(each.record) for each in others}
+        unsent = [record for record in records if id(record) not in never]
+        return Result(unsent, others, Failure(grpc.StatusCode.INVALID_ARGUMENT, text))
 
     def _publish(self, records: Sequence[Record], timeout_s: float) -> Result:  # noqa: C901, PLR0912 - one loop, read from above
         unsent: list[Record] = []
@@ -228,7 +236,7 @@ class Publisher:
                 middle = len(batch.records) // 2
                 for half in (batch.records[middle:], batch.records[:middle]):
                     lane.sources.appendleft(self._batches(half, lane.key, bundle, refused))
-            if lane.sources and lane not in ready:
+            if lane.sources and (lane.key or lane not in ready):
                 ready.append(lane)
         return Result(unsent, refused, error)
 

@@ -12,7 +12,8 @@ from types import TracebackType
 from typing import Self
 
 import msgspec
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 from google.api_core.exceptions import DeadlineExceeded
 from google.pubsub_v1.types import pubsub as messages
 
@@ -173,6 +174,24 @@ class Arena:
     def committed(self) -> dict[int, int]:
         """Return the offset that the group committed, by partition, where it did."""
         return committed(self.kafka, self.group, self.topic)
+
+    # Kafka
+
+    def high(self, partition: int) -> int:
+        """Return where a partition's log ends."""
+        settings = {"bootstrap.servers": self.kafka.bootstrap_servers, "group.id": "none", "log_level": 0}
+        consumer = Consumer(settings)
+        try:
+            return consumer.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=30)[1]
+        finally:
+            consumer.close()
+
+    def delete_records(self, before: Mapping[int, int]) -> None:
+        """Move the beginning of partitions' logs to these offsets, as retention does."""
+        admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap_servers, "log_level": 0})
+        offsets = [TopicPartition(self.topic, partition, offset) for partition, offset in before.items()]
+        for deleted in admin.delete_records(offsets).values():
+            deleted.result(30)
 
     # Pub/Sub
 

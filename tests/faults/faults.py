@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping
 from itertools import cycle
 
 import msgspec
-from confluent_kafka import KafkaError, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaError, Producer
 
 from local.kafka import MockCluster
 from local.processes import Process
@@ -19,6 +18,7 @@ from local.real_kafka import RealCluster
 from local.standin.faults import Fault
 from tests.faults.arena import Arena, memory_mb
 from tests.faults.mock_errors import OFFSET_COMMIT, answer_with
+from tests.faults.storm import storm
 from tests.integration.waiting import eventually
 from tests.integration.worlds import PARTITIONS, lines, says
 
@@ -182,7 +182,6 @@ def commit_errors(arena: Arena, times: int) -> None:
 
 def retention(arena: Arena, times: int) -> None:
     """The log begins after the committed offset; the bridge must report exactly what is gone."""
-    admin = AdminClient({"bootstrap.servers": arena.kafka.bootstrap_servers, "log_level": 0})
     bridge = arena.start(BRIDGE_ON_OUT_OF_RANGE="resume")
     arena.produce(400)
     arena.flush()
@@ -193,9 +192,7 @@ def retention(arena: Arena, times: int) -> None:
         arena.produce(800)
         arena.flush()
         gone = {n: committed[n] + 50 + n for n in range(PARTITIONS) if n != number % PARTITIONS}
-        wanted = [TopicPartition(arena.topic, n, offset) for n, offset in gone.items()]
-        for future in admin.delete_records(wanted).values():
-            future.result(30)
+        arena.delete_records(gone)
         arena.injected += 1
         began = time.monotonic()
         bridge = arena.start(BRIDGE_ON_OUT_OF_RANGE="resume")
@@ -383,4 +380,7 @@ PLANS: dict[str, Plan] = {
     "pubsub-loses-answers-100%": Plan(answers("lose_answer", 1.0), 3, 1),
     "pubsub-resets": Plan(resets, 20, 3, proxied=True),
     "poison": Plan(poison, 100, 10),
+    "storm-eager": Plan(storm, 20, 3),
+    "storm-cooperative": Plan(storm, 20, 3, properties=COOPERATIVE),
+    "storm-kip-848": Plan(storm, 20, 3, properties=KIP_848),
 }

@@ -43,6 +43,7 @@ class FakeConsumer:
         self.group: dict[At, int] = {}
         self.commits: list[dict[At, int]] = []
         self.joins = 0
+        self.in_callback = False
         self._events = events
 
     def subscribe(
@@ -58,7 +59,9 @@ class FakeConsumer:
         partitions = [TopicPartition(*at) for at in these]
         before = self.assigned if incremental else []
         self.assigned = [*before]
+        self.in_callback = True
         self.on_assign(self, partitions)
+        self.in_callback = False
         self.assigned = [*before, *these]
 
     def unsubscribe(self) -> None:
@@ -145,8 +148,9 @@ class FakeConsumer:
         return (-1001, -1001) if cached else self.ends.get((partition.topic, partition.partition), (0, 9_999))
 
     def list_topics(self, *, timeout: float) -> SimpleNamespace:
-        """Return that the topic is there."""
+        """Return that the topic is there; inside a rebalance the client would not survive the question."""
         assert timeout > 0
+        assert not self.in_callback
         partitions = {partition: None for _, partition in (P0, P1)}
         return SimpleNamespace(topics={"t": SimpleNamespace(partitions=partitions)})
 

@@ -326,8 +326,38 @@ def test_topic_that_refuses_everything_makes_no_dead_letters() -> None:
     assert offsets(result.unsent) == list(range(100))
     assert result.refused == []
     assert result.error is not None
-    assert str(result.error).startswith("INVALID_ARGUMENT: for all 100 records: ")
+    assert str(result.error).startswith("INVALID_ARGUMENT: for 100 records in a row: ")
     assert result.error.permanent
+
+
+def test_refused_records_are_counted_from_call_to_call() -> None:
+    """A topic that refuses a few a call is at fault from the hundredth in a row; one taken begins anew."""
+    refuses = [True]
+    stub = FakeStub(lambda _: Failure(Status.INVALID_ARGUMENT) if refuses[0] else None)
+    made = publisher(stub)
+
+    def refused(count: int) -> int:
+        result = made.publish(records(count))
+        assert len(result.unsent) in (0, count)
+        assert (result.error is not None) == bool(result.unsent)
+        return len(result.refused)
+
+    assert [refused(45), refused(45), refused(9), refused(9)] == [45, 45, 9, 0]
+    assert refused(1) == 0  # as few as a rebalance leaves of a hold
+    refuses[0] = False
+    assert refused(1) == 0
+    refuses[0] = True
+    assert [refused(90), refused(10)] == [90, 0]
+
+
+def test_what_is_too_large_stays_refused_when_the_topic_is_at_fault() -> None:
+    """No topic takes it, so it is not tried again with the others."""
+    stub = FakeStub(lambda _: Failure(Status.INVALID_ARGUMENT))
+    these = records(120)
+    these[60] = record(60, bytes(MAX_REQUEST_BYTES))
+    result = publisher(stub).publish(these)
+    assert offsets(result.unsent) == [n for n in range(120) if n != 60]
+    assert [each.reason for each in result.refused] == ["too_large"]
 
 
 def test_abandoned_call_is_cancelled() -> None:
