@@ -158,7 +158,22 @@ class Forwarder:
             )
         if gaps:  # each partition reports its own, also those that were passed together
             gap.pass_over(self._consumer, gaps)
+        self._join_anew()
+
+    def _join_anew(self) -> None:
+        """Leave the group and join it again, so that every partition is assigned anew.
+
+        While the group rebalances, librdkafka only notes that it is to leave, and a subscription would take
+        the note's place: the partition would stay as it is, stopped.
+        """
         self._consumer.unsubscribe()
+        self._holding = True
+        self._consumer.pause(self._consumer.assignment())
+        try:
+            while self._consumer.assignment() and not self._stopping():
+                self._wait([], POLL_WHILE_HOLDING_S)
+        finally:
+            self._holding = False
         self._subscribe()
 
     def _forward(self, taken: Taken) -> None:

@@ -44,6 +44,8 @@ class FakeConsumer:
         self.commits: list[dict[At, int]] = []
         self.joins = 0
         self.in_callback = False
+        self.rebalancing = False
+        self.leaving = False
         self._events = events
 
     def subscribe(
@@ -51,6 +53,7 @@ class FakeConsumer:
     ) -> None:
         """Keep the callbacks."""
         assert topics == ["t"]
+        assert not self.leaving, "it would never leave"
         self.joins += 1
         self.on_assign, self.on_revoke, self.on_lost = on_assign, on_revoke, on_lost
 
@@ -65,8 +68,12 @@ class FakeConsumer:
         self.assigned = [*before, *these]
 
     def unsubscribe(self) -> None:
-        """Leave the group, and get the partitions back with the next subscription."""
-        self.rebalance_out(self.on_revoke)
+        """Leave the group; in the midst of a rebalance only once that is over, in a later poll."""
+        self.leaving = True
+        if self.rebalancing:
+            self.in_poll += [lambda: None, lambda: self.rebalance_out(self.on_revoke)]
+        else:
+            self.rebalance_out(self.on_revoke)
 
     def incremental_assign(self, partitions: list[TopicPartition]) -> None:
         """Add partitions early, from within the callback."""
@@ -87,6 +94,7 @@ class FakeConsumer:
 
     def rebalance_out(self, callback: OnRebalance) -> None:
         """Take everything away, as the eager protocol does; what was paused comes back paused."""
+        self.leaving = False
         gone, self.assigned = self.assigned, []
         callback(self, [TopicPartition(*at) for at in gone])
 
@@ -222,7 +230,7 @@ class Bridge:
             incremental=incremental,
             max_records=max_records,
             max_bytes=10**6,
-            stopping=lambda: not self.consumer.waiting,
+            stopping=lambda: not self.consumer.waiting and not self.consumer.leaving,
             abandoned=lambda: self.abandoned,
             clock=lambda: self.consumer.now,
         )
@@ -585,6 +593,17 @@ def test_offset_out_of_range_resumes_at_the_earliest(caplog: pytest.LogCaptureFi
     assert bridge.status.counts()["gap"] == 3
     (line,) = [r for r in caplog.records if r.getMessage().startswith("gap: ")]
     assert line.__dict__["fields"]["missing"] == 3
+
+
+def test_group_is_joined_anew_only_when_it_is_left() -> None:
+    """In the midst of a rebalance a subscription would take the place of leaving: it comes after that."""
+    bridge = Bridge(on_out_of_range="resume")
+    bridge.consumer.ends[P1] = (80, 90)
+    bridge.consumer.group[P1] = 77
+    bridge.consumer.rebalancing = True
+    bridge.run(out_of_range())
+    assert bridge.consumer.joins == 3
+    assert bridge.consumer.unpaused_polls[-2:] == [[], []], "what came meanwhile would be lost"
 
 
 def test_commit_that_went_with_its_topic(caplog: pytest.LogCaptureFixture) -> None:
