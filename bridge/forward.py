@@ -8,13 +8,13 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer
 
 from bridge import gap
 from bridge.consumer import StoppedByKafkaError, Taken, check, store_offsets, take
+from bridge.group import Group
 from bridge.health import Status
 from bridge.publish import RPC_TIMEOUT_S, Failure, Publisher, Refused, Result
-from bridge.start import commit_start_positions, existing
 from envelope import Record
 from logs import fields, log
 
@@ -58,17 +58,13 @@ class Forwarder:
         self._publisher = publisher
         self._dead_letters = dead_letters
         self._status = status
-        self._topics = topics
-        self._start: Literal["latest", "earliest"] = start
+        self._group = Group(consumer, status, topics=topics, start=start, incremental=incremental)
         self._on_out_of_range = on_out_of_range
-        self._incremental = incremental
         self._max_records = max_records
         self._max_bytes = max_bytes
         self._stopping = stopping
         self._abandoned = abandoned
         self._clock = clock
-        self._holding = False
-        self._revoked: set[tuple[str, int]] = set()
 
     def run(self) -> None:
         """Forward until told to stop.
@@ -77,55 +73,105 @@ class Forwarder:
             AbandonedError: told to stop, and Pub/Sub did not acknowledge the last cycle in time.
             StoppedByKafkaError: Kafka said something that the bridge must not go on after.
         """
-        self._known = existing(self._consumer, self._topics)
-        self._subscribe()
+        self._group.join()
         while not self._stopping():
-            self._revoked.clear()
+            self._group.forget()
             taken = take(self._consumer, self._max_records, self._max_bytes, WAIT_S)
             self._status.turn(self._consumer)
-            taken = self._still_ours(taken) if self._revoked else taken
-            self._forward(taken)
+            self._forward(self._group.owned(taken))
             if taken.out_of_range:
                 self._pass_gaps(taken.out_of_range)
 
-    def _subscribe(self) -> None:
-        """Join the group; partitions arrive, and go, inside later polls."""
+    def _forward(self, taken: Taken) -> None:
+        if taken.records:
+            result = self._publish(taken.records, [], RPC_TIMEOUT_S)
+            if result.error is not None:
+                taken = self._hold(taken, result, result.error)
+        store_offsets(self._consumer, taken.ends)
+        self._status.ends.update(taken.ends)
+        self._status.forwarded += len(taken.records)
 
-        def on_assign(consumer: Consumer, partitions: list[TopicPartition]) -> None:
-            commit_start_positions(consumer, partitions, self._known, self._start)
-            if partitions:  # the group has started: a topic made anew is read from its beginning
-                self._known = frozenset()
-            for partition in partitions:
-                self._status.ends.pop((partition.topic, partition.partition), None)
-            # Assigned here, not after this callback: only what is assigned can be paused or resumed.
-            if self._incremental:
-                consumer.incremental_assign(partitions)
-            else:
-                consumer.assign(partitions)
-            if self._holding:
-                # The poll that keeps the membership would return records of theirs.
-                consumer.pause(partitions)
-            else:
-                # One that left while it was paused comes back paused.
-                consumer.resume(partitions)
-            self._status.refused = None
-            self._status.assigned = sorted({*self._status.assigned, *_names(partitions)})
-            log.info("assigned partitions", extra=fields(partitions=_names(partitions)))
+    def _publish(self, records: list[Record], refused: list[Refused], timeout_s: float) -> Result:
+        """Publish the records; dead-letter what Pub/Sub refuses of them, and what it refused before."""
+        result = self._publisher.publish(records, timeout_s)
+        refused = refused + result.refused
+        unsent, error = self._dead_letters.publish_dead_letters(refused, timeout_s)
+        for dead_letter in refused[: len(refused) - len(unsent)]:
+            self._status.dead_lettered[dead_letter.reason] += 1
+            record = dead_letter.record
+            log.error(
+                "dead letter: %s: %s",
+                dead_letter.reason,
+                dead_letter.message,
+                extra=fields(
+                    reason=dead_letter.reason,
+                    kafka_topic=record.topic,
+                    kafka_partition=record.partition,
+                    kafka_offset=record.offset,
+                ),
+            )
+        return Result(result.unsent, unsent, result.error or error)
 
-        def on_revoke(_: Consumer, partitions: list[TopicPartition]) -> None:
-            self._leave("revoked partitions", partitions)
+    def _hold(self, taken: Taken, result: Result, error: Failure) -> Taken:
+        """Try until Pub/Sub has the records; return what is of partitions that are still this member's.
 
-        def on_lost(_: Consumer, partitions: list[TopicPartition]) -> None:
-            self._leave("lost partitions", partitions)
-
-        self._consumer.subscribe(
-            list(self._topics), on_assign=on_assign, on_revoke=on_revoke, on_lost=on_lost
+        Every partition is paused and the consumer polled all the while, so that an outage does not cost the
+        membership. A poll may then revoke partitions: their records are dropped, whoever has them next reads
+        them again.
+        """
+        log.error(
+            "Pub/Sub does not take records, holding: %s", error, extra=fields(records=len(taken.records))
         )
+        said = {error.code}
+        self._group.forget()
+        backoff = MIN_BACKOFF_S
+        with self._group.paused():
+            while result.error is not None:
+                self._status.degraded = f"Pub/Sub does not take records: {result.error}"
+                if result.error.code not in said:
+                    said.add(result.error.code)
+                    log.warning("Pub/Sub still does not take records: %s", result.error)
+                self._wait(taken.out_of_range, backoff * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+                backoff = min(
+                    backoff * 2, MAX_PERMANENT_BACKOFF_S if result.error.permanent else MAX_BACKOFF_S
+                )
+                self._status.retries += 1
+                result = self._try_again(
+                    [r for r in result.unsent if self._group.has(r)],
+                    [r for r in result.refused if self._group.has(r.record)],
+                )
+        self._status.degraded = None
+        taken = self._group.kept(taken)
+        log.info("Pub/Sub takes records again", extra=fields(records=len(taken.records)))
+        return taken
 
-    def _leave(self, what: str, partitions: Sequence[TopicPartition]) -> None:
-        self._revoked.update((p.topic, p.partition) for p in partitions)
-        self._status.assigned = sorted({*self._status.assigned} - {*_names(partitions)})
-        log.info(what, extra=fields(partitions=_names(partitions)))
+    def _try_again(self, unsent: list[Record], refused: list[Refused]) -> Result:
+        """Publish the first few, and the rest only once they are acknowledged."""
+        result = self._publish(unsent[:PROBE_RECORDS], refused, PROBE_TIMEOUT_S)
+        rest = unsent[PROBE_RECORDS:]
+        if result.error is None and rest:
+            return self._publish(rest, [], RPC_TIMEOUT_S)
+        return Result(result.unsent + rest, result.refused, result.error)
+
+    def _wait(self, out_of_range: list[str], seconds: float) -> None:
+        until = self._clock() + seconds
+        while True:
+            if self._abandoned():
+                raise AbandonedError
+            self._status.turn(self._consumer)
+            left = until - self._clock()
+            if left <= 0:
+                return
+            message = self._consumer.poll(min(POLL_WHILE_HOLDING_S, left))
+            if message is None:
+                continue
+            error = message.error()
+            if error is None:
+                # Everything is paused, so this cannot be. Were it so, a later offset would hide the loss.
+                raise StoppedByKafkaError(
+                    f"a record of {message.topic()}/{message.partition()} came while paused"
+                )
+            check(error, message, out_of_range)
 
     def _pass_gaps(self, said: Sequence[str]) -> None:
         """Say what is missing, and stop, or go on with what is there.
@@ -167,119 +213,7 @@ class Forwarder:
         the note's place: the partition would stay as it is, stopped.
         """
         self._consumer.unsubscribe()
-        self._holding = True
-        self._consumer.pause(self._consumer.assignment())
-        try:
+        with self._group.paused():
             while self._consumer.assignment() and not self._stopping():
                 self._wait([], POLL_WHILE_HOLDING_S)
-        finally:
-            self._holding = False
-        self._subscribe()
-
-    def _forward(self, taken: Taken) -> None:
-        if taken.records:
-            result = self._publish(taken.records, [], RPC_TIMEOUT_S)
-            if result.error is not None:
-                taken = self._hold(taken, result, result.error)
-        store_offsets(self._consumer, taken.ends)
-        self._status.ends.update(taken.ends)
-        self._status.forwarded += len(taken.records)
-
-    def _still_ours(self, taken: Taken) -> Taken:
-        """Drop what a rebalance took away in the middle of a take: the new owner reads it again."""
-        ours = {(p.topic, p.partition) for p in self._consumer.assignment()}
-        return taken.without(taken.ends.keys() - ours)
-
-    def _publish(self, records: list[Record], refused: list[Refused], timeout_s: float) -> Result:
-        """Publish the records; dead-letter what Pub/Sub refuses of them, and what it refused before."""
-        result = self._publisher.publish(records, timeout_s)
-        refused = refused + result.refused
-        unsent, error = self._dead_letters.publish_dead_letters(refused, timeout_s)
-        for dead_letter in refused[: len(refused) - len(unsent)]:
-            self._status.dead_lettered[dead_letter.reason] += 1
-            record = dead_letter.record
-            log.error(
-                "dead letter: %s: %s",
-                dead_letter.reason,
-                dead_letter.message,
-                extra=fields(
-                    reason=dead_letter.reason,
-                    kafka_topic=record.topic,
-                    kafka_partition=record.partition,
-                    kafka_offset=record.offset,
-                ),
-            )
-        return Result(result.unsent, unsent, result.error or error)
-
-    def _hold(self, taken: Taken, result: Result, error: Failure) -> Taken:
-        """Try until Pub/Sub has the records; return what is of partitions that are still this member's.
-
-        Every partition is paused and the consumer polled all the while, so that an outage does not cost the
-        membership. A poll may then revoke partitions: their records are dropped, whoever has them next reads
-        them again.
-        """
-        log.error(
-            "Pub/Sub does not take records, holding: %s", error, extra=fields(records=len(taken.records))
-        )
-        said = {error.code}
-        self._revoked.clear()
-        self._holding = True
-        self._consumer.pause(self._consumer.assignment())
-        backoff = MIN_BACKOFF_S
-        try:
-            while result.error is not None:
-                self._status.degraded = f"Pub/Sub does not take records: {result.error}"
-                if result.error.code not in said:
-                    said.add(result.error.code)
-                    log.warning("Pub/Sub still does not take records: %s", result.error)
-                self._wait(taken.out_of_range, backoff * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-                backoff = min(
-                    backoff * 2, MAX_PERMANENT_BACKOFF_S if result.error.permanent else MAX_BACKOFF_S
-                )
-                self._status.retries += 1
-                result = self._try_again(
-                    [r for r in result.unsent if self._is_ours(r)],
-                    [r for r in result.refused if self._is_ours(r.record)],
-                )
-        finally:
-            self._holding = False
-            self._status.degraded = None
-            self._consumer.resume(self._consumer.assignment())
-        taken = taken.without(self._revoked)
-        log.info("Pub/Sub takes records again", extra=fields(records=len(taken.records)))
-        return taken
-
-    def _try_again(self, unsent: list[Record], refused: list[Refused]) -> Result:
-        """Publish the first few, and the rest only once they are acknowledged."""
-        result = self._publish(unsent[:PROBE_RECORDS], refused, PROBE_TIMEOUT_S)
-        rest = unsent[PROBE_RECORDS:]
-        if result.error is None and rest:
-            return self._publish(rest, [], RPC_TIMEOUT_S)
-        return Result(result.unsent + rest, result.refused, result.error)
-
-    def _wait(self, out_of_range: list[str], seconds: float) -> None:
-        until = self._clock() + seconds
-        while True:
-            if self._abandoned():
-                raise AbandonedError
-            self._status.turn(self._consumer)
-            left = until - self._clock()
-            if left <= 0:
-                return
-            message = self._consumer.poll(min(POLL_WHILE_HOLDING_S, left))
-            if message is None:
-                continue
-            error = message.error()
-            if error is None:
-                # Everything is paused, so this cannot be. Were it so, a later offset would hide the loss.
-                raise StoppedByKafkaError(
-                    f"a record of {message.topic()}/{message.partition()} came while paused"
-                )
-            check(error, message, out_of_range)
-
-    def _is_ours(self, record: Record) -> bool:
-        return (record.topic, record.partition) not in self._revoked
-
-
-def _names(partitions: Sequence[TopicPartition]) -> list[str]:
-    return sorted(f"{p.topic}/{p.partition}" for p in partitions)
+        self._group.subscribe()

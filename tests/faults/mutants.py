@@ -9,10 +9,11 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from google.cloud.pubsub_v1 import PublisherClient
 
 import bridge.__main__ as program
-from bridge import forward, start
+from bridge import forward, group, start
 from bridge.config import Config
 from bridge.consumer import Commits, Taken, store_offsets
 from bridge.forward import Forwarder
+from bridge.group import Group
 from bridge.health import Status
 from bridge.publish import Failure, Publisher, Result
 from envelope import Record
@@ -46,11 +47,11 @@ def commit_in_on_lost() -> None:
 
     They refuse it from a process that is no member, so the second try comes once it is one again.
     """
-    leave = Forwarder._leave  # noqa: SLF001
+    leave = Group._leave  # noqa: SLF001
     started = start.commit_start_positions
     taken: list[TopicPartition] = []
 
-    def commit_and_leave(self: Forwarder, what: str, partitions: list[TopicPartition]) -> None:
+    def commit_and_leave(self: Group, what: str, partitions: list[TopicPartition]) -> None:
         if what.startswith("lost"):
             taken.extend(self._consumer.position(partitions))
             with contextlib.suppress(KafkaException):
@@ -64,8 +65,8 @@ def commit_in_on_lost() -> None:
             taken.clear()
         started(consumer, *arguments)
 
-    Forwarder._leave = commit_and_leave  # type: ignore[method-assign, assignment] # noqa: SLF001
-    vars(forward)["commit_start_positions"] = commit_and_start
+    Group._leave = commit_and_leave  # type: ignore[method-assign, assignment] # noqa: SLF001
+    vars(group)["commit_start_positions"] = commit_and_start
 
 
 def skip_after_failure() -> None:
