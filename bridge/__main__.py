@@ -17,7 +17,8 @@ from bridge.consumer import Commits, StoppedByKafkaError, is_refusal
 from bridge.forward import AbandonedError, Forwarder
 from bridge.google_oauth import token_source
 from bridge.health import Status, serve
-from bridge.publish import Publisher, open_stub
+from bridge.publish import Publisher
+from bridge.stub import open_stub
 from logs import fields, log
 
 # Cloud Run sends SIGKILL 10 s after SIGTERM: https://cloud.google.com/run/docs/container-contract

@@ -11,10 +11,11 @@ from typing import Literal
 from confluent_kafka import Consumer
 
 from bridge import gap
+from bridge.batch import Refused
 from bridge.consumer import StoppedByKafkaError, Taken, check, store_offsets, take
 from bridge.group import Group
 from bridge.health import Status
-from bridge.publish import RPC_TIMEOUT_S, Failure, Publisher, Refused, Result
+from bridge.publish import RPC_TIMEOUT_S, Failure, Publisher, Result
 from envelope import Record
 from logs import fields, log
 

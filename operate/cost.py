@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from bridge.publish import MAX_REQUEST_MESSAGES, TARGET_REQUEST_BYTES
+from bridge.batch import MAX_REQUEST_MESSAGES, TARGET_REQUEST_BYTES
 
 GIB = 2**30
 MONTH_S = 730 * 3_600

@@ -10,10 +10,11 @@ import grpc
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from bridge.batch import Refused
 from bridge.consumer import StoppedByKafkaError
 from bridge.forward import AbandonedError, Forwarder
 from bridge.health import Status
-from bridge.publish import Failure, Publisher, Refused, Result
+from bridge.publish import Failure, Publisher, Result
 from envelope import Record
 from logs import log
 

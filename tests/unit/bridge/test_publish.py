@@ -8,17 +8,8 @@ import pytest
 from google.pubsub_v1.types import pubsub
 
 import envelope
-from bridge.publish import (
-    AUTO_BUNDLE_FROM,
-    MAX_BUNDLE_BYTES,
-    MAX_IN_FLIGHT,
-    MAX_REQUEST_BYTES,
-    MAX_REQUEST_MESSAGES,
-    RPC_TIMEOUT_S,
-    Publisher,
-    Refused,
-    Result,
-)
+from bridge.batch import MAX_BUNDLE_BYTES, MAX_REQUEST_BYTES, MAX_REQUEST_MESSAGES, Refused
+from bridge.publish import AUTO_BUNDLE_FROM, MAX_IN_FLIGHT, RPC_TIMEOUT_S, Publisher, Result
 from envelope import Header, Record
 
 TOPIC = "projects/p/topics/events"
