@@ -23,7 +23,8 @@ MAX_WRITERS = 32
 def writer_of(text: bytes, event_type: EventType, *, resolve: bool) -> Writer:
     """Return the writer of a schema's JSON text.
 
-    `resolve` says whether events become the newest version's where the type has no reader schema.
+    Events become the reader schema's. Where the type has none, `resolve` says whether they become the newest
+    version's, with what that lacks kept: nobody asked for a field to be dropped.
 
     Raises:
         RejectedError: undecodable, the schema is none, is unsafe to read with, or is not of the type.
@@ -40,7 +41,7 @@ def writer_of(text: bytes, event_type: EventType, *, resolve: bool) -> Writer:
         raise _refused("the writer's own schema is no record")
     reader = event_type.reader or (event_type.schema if resolve else None)
     try:
-        writer = Writer(event_type.topic, schema, reader)
+        writer = Writer(event_type.topic, schema, reader, keep_extra=event_type.reader is None)
     except IncompatibleError as error:
         raise _refused(f"the writer's own schema is not of the type {name}, or unsafe: {error}") from error
     if reader is None:

@@ -1,5 +1,6 @@
 """One process of the fuzzer: values made from numbered seeds, each decoded, timed and compared."""
 
+import contextlib
 import io
 import json
 import mmap
@@ -29,7 +30,7 @@ from decoder.walk import Walker
 from rejection import RejectedError
 from tests.attacks.attack import container
 from tests.fuzz.compare import disagreement, prepared
-from tests.fuzz.evolve import evolved
+from tests.fuzz.evolve import evolved, extended
 from tests.fuzz.schemas import SchemaMaker, bytes_of, long, spoiled
 from tests.unit.decoder.making import event_type
 
@@ -94,7 +95,8 @@ def one_schema(seed: int, summary: Summary) -> None:
         _compared(writer, (theirs, theirs), plain, seed, summary)
         # avro skips what the reader lacks without looking, a block by the size that it says it has.
         if resolving and _is_exact(walker, plain):
-            _compared(resolving[0], (theirs, resolving[1]), plain, seed, summary)
+            for reading, reader in resolving:
+                _compared(reading, (theirs, reader), plain, seed, summary)
     _framed(of, _around(_large(schema, rng), schema, framing, rng), seed, summary)
 
 
@@ -105,13 +107,19 @@ def _is_exact(walker: Walker, value: bytes) -> bool:
         return False
 
 
-def _resolving(schema: Schema, rng: Random) -> tuple[Writer, object] | None:
-    """Return the schema's writer for a reader of a later version, and avro's form of that reader."""
-    try:
+def _resolving(schema: Schema, rng: Random) -> list[tuple[Writer, object]]:
+    """Return the schema's writer for a reader of a later version, and avro's form of that reader.
+
+    And the same once more with the writer's extra fields kept, which avro's reader has to be told of.
+    """
+    topic = Topic("t", 1, True)
+    made: list[tuple[Writer, object]] = []
+    # Refused: it is no version of it, or the definition behind a name went with a field.
+    with contextlib.suppress(IncompatibleError, SchemaParseException, UnknownType):
         reader = evolved(schema, rng)
-        return Writer(Topic("t", 1, True), schema, reader), prepared(reader)
-    except (IncompatibleError, SchemaParseException, UnknownType):
-        return None  # no version of it, or a name whose definition went with a field
+        made.append((Writer(topic, schema, reader), prepared(reader)))
+        made.append((Writer(topic, schema, reader, keep_extra=True), prepared(extended(reader, schema))))
+    return made
 
 
 def _compared(
