@@ -20,8 +20,8 @@ MAX_WRITERS = 32
 
 
 @lru_cache(MAX_WRITERS)
-def writer_of(text: bytes, event_type: EventType, *, resolve: bool) -> Writer:
-    """Return the writer of a schema's JSON text.
+def writer_of(texts: tuple[bytes, ...], event_type: EventType, *, resolve: bool) -> Writer:
+    """Return the writer of a schema's JSON text, the last; before it stand those that it refers to.
 
     Events become the reader schema's. Where the type has none, `resolve` says whether they become the newest
     version's, with what that lacks kept: nobody asked for a field to be dropped.
@@ -30,8 +30,11 @@ def writer_of(text: bytes, event_type: EventType, *, resolve: bool) -> Writer:
         RejectedError: undecodable, the schema is none, is unsafe to read with, or is not of the type.
     """
     name = event_type.item_type_name
+    named: dict[str, dict[str, object]] = {}
+    schema: object = None
     try:
-        schema = fastavro.parse_schema(msgspec.json.decode(text))
+        for text in texts:
+            schema = _parsed(text, named)
     # fastavro raises whatever a schema that is none makes it: KeyError, TypeError, AttributeError, …
     except Exception as error:
         raise _refused(
@@ -52,6 +55,20 @@ def writer_of(text: bytes, event_type: EventType, *, resolve: bool) -> Writer:
         if problem:
             raise _refused(f"the writer's own schema: {problem}")
     return writer
+
+
+def _parsed(text: bytes, named: dict[str, dict[str, object]]) -> object:
+    """Return a schema's content, and add the types that it defines to those `named` so far."""
+    raw = msgspec.json.decode(text)
+    if isinstance(raw, dict):
+        # fastavro believes a schema that says that it was parsed already.
+        raw = {key: value for key, value in raw.items() if not key.startswith("__")}
+    before = dict(named)
+    schema = fastavro.parse_schema(raw, named)
+    twice = next((name for name in before if named[name] is not before[name]), None)
+    if twice is not None:
+        raise ValueError(f"{twice} is defined twice")
+    return schema
 
 
 def _refused(said: str) -> RejectedError:

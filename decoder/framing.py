@@ -26,7 +26,8 @@ def decode(value: bytes, event_type: EventType, registry: Callable[[], Registry 
 
     Raises:
         RejectedError: undecodable, trailing_bytes, too_large, or unknown_schema, its writer schema is not
-        known. TransientError: the schema registry does not answer.
+            known.
+        MissingSchemaError: the schema registry is to be asked first. TransientError: it does not answer.
     """
     framing = event_type.topic.framing
     if framing == "auto" and not value.startswith(MAGIC):
@@ -91,4 +92,4 @@ def _container(value: bytes, event_type: EventType) -> Event:
     if not value.startswith(MAGIC):
         raise RejectedError(Reason.UNDECODABLE, "not an Avro object container: it begins with other bytes")
     container = open_container(value, limits)
-    return writer_of(container.schema, event_type, resolve=True).decode(container.event)
+    return writer_of((container.schema,), event_type, resolve=True).decode(container.event)

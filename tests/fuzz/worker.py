@@ -31,7 +31,7 @@ from rejection import RejectedError
 from tests.attacks.attack import container
 from tests.fuzz.compare import disagreement, prepared
 from tests.fuzz.evolve import evolved, extended
-from tests.fuzz.schemas import SchemaMaker, bytes_of, long, spoiled
+from tests.fuzz.schemas import SchemaMaker, bytes_of, long, spoiled, spoiled_schema
 from tests.unit.decoder.making import event_type
 
 VALUES_A_SCHEMA = 20
@@ -171,7 +171,8 @@ def _around(value: bytes, schema: Schema, framing: str, rng: Random) -> bytes:
     if framing == "schemaless" or (framing == "auto" and rng.random() < 0.5):
         return value
     own = schema if rng.random() < 0.6 else SchemaMaker(rng).record()
-    text = json.dumps({key: own[key] for key in own if not str(key).startswith("__")}).encode()  # type: ignore[index] # a record
+    clean = {key: own[key] for key in own if not str(key).startswith("__")}  # type: ignore[index] # a record
+    text = json.dumps(clean if rng.random() < 0.7 else spoiled_schema(own, rng)).encode()
     codec = rng.choice(_CODECS)
     whole = container(text, [(1, _compressed(value, codec))], codec.encode())
     return spoiled(whole, rng) if rng.random() < 0.3 else whole
