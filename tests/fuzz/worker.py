@@ -172,7 +172,7 @@ def _around(value: bytes, schema: Schema, framing: str, rng: Random) -> bytes:
         return value
     own = schema if rng.random() < 0.6 else SchemaMaker(rng).record()
     clean = {key: own[key] for key in own if not str(key).startswith("__")}  # type: ignore[index] # a record
-    text = json.dumps(clean if rng.random() < 0.7 else spoiled_schema(own, rng)).encode()
+    text = json.dumps(clean if rng.random() < 0.5 else spoiled_schema(own, rng)).encode()
     codec = rng.choice(_CODECS)
     whole = container(text, [(1, _compressed(value, codec))], codec.encode())
     return spoiled(whole, rng) if rng.random() < 0.3 else whole

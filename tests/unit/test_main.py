@@ -464,6 +464,25 @@ def test_registry_that_hangs_keeps_nobody_else_waiting(
     assert len(tables.events.rows) == 6
 
 
+def test_schema_that_refers_to_others_is_asked_for_whole(
+    tables: _Tables, rated: Record, registry: SchemaRegistry, catalog: Catalog
+) -> None:
+    """An event whose schema the registry keeps in parts is a row; a part that is gone is a dead letter."""
+    file = catalog.types[_TOPIC, _TYPE.decode()].file
+    schema = json.loads((ROOT / "decoder" / file).read_text())
+    asked_by = next(field for field in schema["fields"] if field["name"] == "asked_by")
+    name = f"{schema['namespace']}.AskedBy"
+    registry.add({**asked_by["type"], "namespace": schema["namespace"]}, schema_id=1, subject="asked-by")
+    asked_by["type"] = name
+    registry.add(schema, schema_id=10, references=((name, "asked-by", 1),))
+    registry.add(schema, schema_id=11, references=((name, "gone", 1),))
+    for schema_id in (10, 11):
+        assert _handle(_push(pack(_confluent(rated, schema_id, schema_id), "prod"))).status_code == 204
+    (row,) = tables.events.rows
+    assert json.loads(str(row["event_json"]))["asked_by"] == "PUSH"
+    assert [letter["reason"] for letter in tables.dead_letters.rows] == [Reason.UNKNOWN_SCHEMA]
+
+
 @pytest.mark.usefixtures("registry")
 def test_unknown_schema_of_a_bundle_dead_letters_alone(tables: _Tables, rated: Record) -> None:
     """An id that the registry does not know is one dead letter; its neighbours are rows."""
