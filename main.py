@@ -17,6 +17,7 @@ import logs
 import push
 from decoder.catalog import load_catalog
 from decoder.dead_letters import DeadLetterRow, dead_letter_of_bytes, dead_letter_of_record, fit, identity
+from decoder.registry import MissingSchemaError
 from decoder.rows import event_row, insert_id
 from decoder.streams import DEAD_LETTERS
 from envelope import Envelope, Record
@@ -120,12 +121,14 @@ async def _keep_records(opened: Envelope, message_id: str) -> None:
     rejected: list[tuple[Record, RejectedError]] = []
     for record in opened.records:
         try:
-            table, columns = event_row(record, opened.env, catalog, now)
+            try:
+                table, columns = event_row(record, opened.env, catalog, now, opened.replayed_at)
+            except MissingSchemaError as missing:
+                await missing.registry.look_up(missing.key)
+                table, columns = event_row(record, opened.env, catalog, now, opened.replayed_at)
         except RejectedError as rejection:
             rejected.append((record, rejection))
             continue
-        if opened.replayed_at is not None:
-            columns = msgspec.structs.replace(columns, replayed_at=opened.replayed_at)
         records[table].append(record)
         rows[table].append(make_row(insert_id(record), columns, record.timestamp))
     later: TransientError | None = None

@@ -1,17 +1,19 @@
 """`python -m decoder check` and `python -m decoder decode`: the catalogue and a payload, without a cloud."""
 
 import argparse
+import asyncio
 import sys
 from pathlib import Path
 
 from decoder.catalog import Catalog, load_catalog
 from decoder.evolution import incompatible_versions
 from decoder.framing import decode
+from decoder.registry import MissingSchemaError
 from decoder.rows import TYPE_HEADER, find_type
 from decoder.streams import CatalogError
 from decoder.values import to_json
 from envelope import Record
-from rejection import RejectedError
+from rejection import RejectedError, TransientError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -41,6 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
     except RejectedError as rejection:
         print(f"{rejection.reason}: {rejection}", file=sys.stderr)
         return 1
+    except TransientError as error:
+        print(f"not now: {error}", file=sys.stderr)
+        return 1
     except OSError as error:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)
         return 1
@@ -62,7 +67,13 @@ def _print_types(catalog: Catalog) -> None:
 
 def _decoded(catalog: Catalog, topic: str, item_type_name: str, value: bytes) -> str:
     record = Record(topic, 0, 0, None, None, ((TYPE_HEADER, item_type_name.encode()),), value)
-    return to_json(decode(value, find_type(record, catalog)))
+    event_type = find_type(record, catalog)
+    try:
+        event = decode(value, event_type)
+    except MissingSchemaError as missing:
+        asyncio.run(missing.registry.look_up(missing.key))
+        event = decode(value, event_type)
+    return to_json(event)
 
 
 if __name__ == "__main__":

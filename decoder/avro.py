@@ -31,13 +31,17 @@ _read = fastavro.schemaless_reader
 class Writer:
     """The bytes that one writer schema describes, as events of a reader schema (as written, where None).
 
+    With `keep_extra` the events have the fields that the reader schema lacks, too.
+
     Raises:
         IncompatibleError: the reader cannot read the writer, or the schema is unsafe to read with.
     """
 
-    def __init__(self, topic: Topic, schema: Node, reader: Node | None = None) -> None:
+    def __init__(
+        self, topic: Topic, schema: Node, reader: Node | None = None, *, keep_extra: bool = False
+    ) -> None:
         self.schema = schema
-        reading = Reading(schema, reader, non_finite=topic.non_finite)
+        reading = Reading(schema, reader, non_finite=topic.non_finite, keep_extra=keep_extra)
         self._root, self._limits = reading.root, topic.limits
         self._strict = topic.strict
         self._shapes = Shapes(self._root)

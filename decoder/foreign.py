@@ -11,26 +11,47 @@ import msgspec
 
 from decoder.avro import Writer
 from decoder.catalog import EventType
+from decoder.leaves import Node
 from decoder.schema_file import event_problem
 from decoder.schema_types import IncompatibleError
 from rejection import Reason, RejectedError
 
-# Senders have few schemas; a cached one takes up to a megabyte.
-MAX_WRITERS = 32
+# Senders of containers have few schemas; one that is made to be large takes up to a megabyte.
+MAX_CONTAINERS = 32
+# Nobody who writes records makes these; one of six fields takes some 16 KB.
+MAX_REGISTERED = 256
 
 
-@lru_cache(MAX_WRITERS)
-def writer_of(text: bytes, event_type: EventType, *, resolve: bool) -> Writer:
+@lru_cache(MAX_CONTAINERS)
+def container_writer(text: bytes, event_type: EventType) -> Writer:
     """Return the writer of a schema's JSON text.
 
-    `resolve` says whether events become the newest version's where the type has no reader schema.
+    Events become the reader schema's, and where the type has none, the newest version's, with what that lacks
+    kept: nobody asked for a field to be dropped.
 
     Raises:
         RejectedError: undecodable, the schema is none, is unsafe to read with, or is not of the type.
     """
+    return _writer((text,), event_type, event_type.reader or event_type.schema)
+
+
+@lru_cache(MAX_REGISTERED)
+def registered_writer(texts: tuple[bytes, ...], event_type: EventType) -> Writer:
+    """Return the writer of a schema's JSON text, the last; before it stand those that it refers to.
+
+    Events become the reader schema's, and where the type has none, they are kept as they were written. Raises
+    as container_writer.
+    """
+    return _writer(texts, event_type, event_type.reader)
+
+
+def _writer(texts: tuple[bytes, ...], event_type: EventType, reader: Node | None) -> Writer:
     name = event_type.item_type_name
+    named: dict[str, dict[str, object]] = {}
+    schema: object = None
     try:
-        schema = fastavro.parse_schema(msgspec.json.decode(text))
+        for text in texts:
+            schema = _parsed(text, named)
     # fastavro raises whatever a schema that is none makes it: KeyError, TypeError, AttributeError, …
     except Exception as error:
         raise _refused(
@@ -38,9 +59,8 @@ def writer_of(text: bytes, event_type: EventType, *, resolve: bool) -> Writer:
         ) from error
     if not isinstance(schema, dict) or schema.get("type") != "record":
         raise _refused("the writer's own schema is no record")
-    reader = event_type.reader or (event_type.schema if resolve else None)
     try:
-        writer = Writer(event_type.topic, schema, reader)
+        writer = Writer(event_type.topic, schema, reader, keep_extra=event_type.reader is None)
     except IncompatibleError as error:
         raise _refused(f"the writer's own schema is not of the type {name}, or unsafe: {error}") from error
     if reader is None:
@@ -51,6 +71,20 @@ def writer_of(text: bytes, event_type: EventType, *, resolve: bool) -> Writer:
         if problem:
             raise _refused(f"the writer's own schema: {problem}")
     return writer
+
+
+def _parsed(text: bytes, named: dict[str, dict[str, object]]) -> object:
+    """Return a schema's content, and add the types that it defines to those `named` so far."""
+    raw = msgspec.json.decode(text)
+    if isinstance(raw, dict):
+        # fastavro believes a schema that says that it was parsed already.
+        raw = {key: value for key, value in raw.items() if not key.startswith("__")}
+    before = dict(named)
+    schema = fastavro.parse_schema(raw, named)
+    twice = next((name for name in before if named[name] is not before[name]), None)
+    if twice is not None:
+        raise ValueError(f"{twice} is defined twice")
+    return schema
 
 
 def _refused(said: str) -> RejectedError:

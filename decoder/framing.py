@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from decoder.avro import Event
 from decoder.catalog import EventType
 from decoder.container import MAGIC, open_container
-from decoder.foreign import writer_of
+from decoder.foreign import container_writer, registered_writer
 from decoder.registry import Registry, connect
 from decoder.schema_file import SchemaKey
 from rejection import Reason, RejectedError
@@ -26,7 +26,8 @@ def decode(value: bytes, event_type: EventType, registry: Callable[[], Registry 
 
     Raises:
         RejectedError: undecodable, trailing_bytes, too_large, or unknown_schema, its writer schema is not
-        known. TransientError: the schema registry does not answer.
+            known.
+        MissingSchemaError: the schema registry is to be asked first. TransientError: it does not answer.
     """
     framing = event_type.topic.framing
     if framing == "auto" and not value.startswith(MAGIC):
@@ -49,7 +50,7 @@ def decode(value: bytes, event_type: EventType, registry: Callable[[], Registry 
             f"no version of the type {event_type.item_type_name} has the {_NAMES[framing]} {shown}: "
             "add its schema",
         )
-    return writer_of(client.schema(key), event_type, resolve=False).decode(value, at)
+    return registered_writer(client.schema(key), event_type).decode(value, at)
 
 
 def writer_key(value: bytes, framing: str) -> tuple[SchemaKey, int]:
@@ -91,4 +92,4 @@ def _container(value: bytes, event_type: EventType) -> Event:
     if not value.startswith(MAGIC):
         raise RejectedError(Reason.UNDECODABLE, "not an Avro object container: it begins with other bytes")
     container = open_container(value, limits)
-    return writer_of(container.schema, event_type, resolve=True).decode(container.event)
+    return container_writer(container.schema, event_type).decode(container.event)

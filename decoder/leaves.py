@@ -164,9 +164,9 @@ _UUID_BYTES = 16
 
 def logical_type(schema: Node) -> Logical | None:
     """Return a type's logical type, a decimal's with its digits, where it is one that is known."""
-    if not isinstance(schema, dict):
+    if not isinstance(schema, dict) or not isinstance(schema.get("logicalType"), str):
         return None
-    key = (schema["type"], schema.get("logicalType"))
+    key = (schema["type"], schema["logicalType"])
     if key not in _LOGICAL or (key == ("fixed", "uuid") and schema["size"] != _UUID_BYTES):
         return None
     if key[1] == "decimal":
@@ -174,7 +174,7 @@ def logical_type(schema: Node) -> Logical | None:
         if not isinstance(precision, int) or not isinstance(scale, int) or not 0 <= scale <= precision:
             return None
         return ("decimal", precision, scale)
-    return (str(key[1]), 0, 0)
+    return (key[1], 0, 0)
 
 
 def leaf(schema: Node, non_finite: str) -> Node:

@@ -18,6 +18,7 @@ from decoder.schema_types import (
     branch_name,
     definition,
     describe,
+    field_of,
     is_ambiguous,
     kind_of,
     logical_words,
@@ -40,15 +41,19 @@ class Reading:
     """The reading schema of bytes that `writer` wrote, as `reader` would have them (as written, where None).
 
     `root` is for fastavro; `problems` says what a writer's value can be that the reader has nothing for.
-    `non_finite` is `text` or `refuse`.
+    `non_finite` is `text` or `refuse`. With `keep_extra` a record keeps the fields that the reader lacks, as
+    they were written, behind its own; without, it drops them, as the specification says.
 
     Raises:
         IncompatibleError: no value of the writer can be the reader's.
     """
 
-    def __init__(self, writer: Node, reader: Node | None = None, *, non_finite: str = "text") -> None:
+    def __init__(
+        self, writer: Node, reader: Node | None = None, *, non_finite: str = "text", keep_extra: bool = False
+    ) -> None:
         self.problems: list[str] = []
         self._non_finite = non_finite
+        self._keep_extra = keep_extra
         self._writers = dict(writer.get("__named_schemas", {}))
         self._readers = dict((reader or {}).get("__named_schemas", {}))
         self._defaults = Defaults(self._readers, non_finite)
@@ -154,28 +159,21 @@ class Reading:
                 kind = self._resolve(field["type"], None, (*path, field["name"]))
                 node["fields"].append({"name": field["name"], "type": kind})
             return node
-        sources: dict[str, str] = {}  # reader's field: name it is read under
+        read: set[str] = set()  # the reader's fields that the writer has
+        extra: list[str] = []  # none has the name of a field of the reader's: it would be read as that
         for field in writer["fields"]:
-            own = next((f for f in reader["fields"] if f["name"] == field["name"]), None) or next(
-                (
-                    f
-                    for f in reader["fields"]
-                    if field["name"] in f.get("aliases", ()) and f["name"] not in names
-                ),
-                None,
-            )
-            kept = own if own and own["name"] not in sources else None
-            name = kept["name"] if kept else f"{field['name']} (not read)"
+            own = field_of(reader, field["name"], names)
+            kept = own if own and own["name"] not in read else None
+            name = kept["name"] if kept else field["name"] + ("" if self._keep_extra else " (not read)")
             kind = self._resolve(field["type"], kept and kept["type"], (*path, field["name"]))
             node["fields"].append({"name": name, "type": kind})
             if kept:
-                sources[name] = name
-        defaults = {
-            field["name"]: self._defaults.of_field(field, path)
-            for field in reader["fields"]
-            if field["name"] not in sources
-        }
-        order = [field["name"] for field in reader["fields"]]
+                read.add(name)
+            elif self._keep_extra:
+                extra.append(name)
+        wanted = {field["name"]: field for field in reader["fields"]}
+        order = [*wanted, *extra]
+        defaults = {n: self._defaults.of_field(wanted[n], path) for n in wanted if n not in read}
         if defaults or order != [field["name"] for field in node["fields"]]:
             node["logicalType"] = "steps"
             node["steps"] = (

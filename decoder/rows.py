@@ -91,11 +91,14 @@ def _type_of_schema(record: Record, catalog: Catalog) -> EventType | None:
     return catalog.named_by.get((record.topic, key))
 
 
-def event_row(record: Record, env: str | None, catalog: Catalog, now_ns: int) -> tuple[str, EventRow]:
+def event_row(
+    record: Record, env: str | None, catalog: Catalog, now_ns: int, replayed_at: datetime | None = None
+) -> tuple[str, EventRow]:
     """Return the record's table and row; `now_ns` is the clock in nanoseconds since the epoch.
 
     Raises:
-        RejectedError: the record can never be a row; the reason says why.
+        RejectedError: the record can never be a row; the reason says why. MissingSchemaError and
+            TransientError as decoder.framing.decode.
     """
     if record.value is None and record.topic in catalog.stream_of_topic:
         raise RejectedError(
@@ -129,6 +132,7 @@ def event_row(record: Record, env: str | None, catalog: Catalog, now_ns: int) ->
         kafka_key=record.key,
         kafka_headers=header_cells(record),
         env=env,
+        replayed_at=replayed_at,
     )
     return event_type.table, row
 

@@ -1,6 +1,6 @@
 """What is asked of a schema's parts: a definition behind a name, a type, a name for people."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from decoder.leaves import Logical, Node
 
@@ -58,6 +58,17 @@ def same_name(writer: Node, reader: Node) -> bool:
         return True
     aliases = reader.get("aliases", ())
     return any(name == (alias if "." in alias or not space else f"{space}.{alias}") for alias in aliases)
+
+
+def field_of(reader: Node, name: str, names: Collection[str]) -> Node | None:
+    """Return the reader's field for the writer's `name`, by its own or an alias that `names` does not have.
+
+    https://avro.apache.org/docs/1.12.0/specification/#schema-resolution
+    """
+    fields = reader["fields"]
+    own = next((field for field in fields if field["name"] == name), None)
+    aliased = (f for f in fields if name in f.get("aliases", ()) and f["name"] not in names)
+    return own or next(aliased, None)
 
 
 def is_ambiguous(union: Node, names: Mapping[str, Node]) -> bool:

@@ -50,7 +50,7 @@ class Shapes:
         """Return a type's shape."""
         if isinstance(node, list):
             branches = [self.of(branch) for branch in node]
-            return self._shape(node, max(branch.values for branch in branches), branches)
+            return self._shape(node, max((branch.values for branch in branches), default=0), branches)
         kind = node["type"] if isinstance(node, dict) else node
         if kind == "record":
             return self._record(node)

@@ -61,6 +61,16 @@ resource "google_cloudfunctions2_function" "decoder" {
       },
       var.schema_registry_url == null ? {} : { SCHEMA_REGISTRY_URL = var.schema_registry_url },
     )
+
+    dynamic "secret_environment_variables" {
+      for_each = google_secret_manager_secret.schema_registry
+      content {
+        key        = "SCHEMA_REGISTRY_CREDENTIALS"
+        project_id = var.project
+        secret     = secret_environment_variables.value.secret_id
+        version    = "latest" # read when an instance starts
+      }
+    }
   }
 
   lifecycle {
@@ -74,7 +84,7 @@ resource "google_cloudfunctions2_function" "decoder" {
     ]
   }
 
-  depends_on = [time_sleep.grants]
+  depends_on = [google_secret_manager_secret_version.schema_registry_placeholder, time_sleep.grants]
 }
 
 # A binding, not a member: whoever else is given the role by hand loses it at the next apply.

@@ -43,6 +43,11 @@ output "kafka_properties_secret" {
   value       = google_secret_manager_secret.kafka.secret_id
 }
 
+output "schema_registry_secret" {
+  description = "Secret that the schema registry's credentials are a version of: gcloud secrets versions add. null without `schema_registry_credentials`."
+  value       = one(google_secret_manager_secret.schema_registry[*].secret_id)
+}
+
 output "topic" {
   description = "Pub/Sub topic that the bridge publishes to."
   value       = google_pubsub_topic.events.id

@@ -169,7 +169,7 @@ variable "function" {
 }
 
 variable "kms_key" {
-  description = "Cloud KMS key that encrypts topics, tables, images, the source, the secret and the function, as projects/P/locations/L/keyRings/R/cryptoKeys/K in `region`; null for Google's own keys."
+  description = "Cloud KMS key that encrypts topics, tables, images, the source, the secrets and the function, as projects/P/locations/L/keyRings/R/cryptoKeys/K in `region`; null for Google's own keys."
   type        = string
   default     = null
 
@@ -241,8 +241,20 @@ variable "retention_days" {
   }
 }
 
+variable "schema_registry_credentials" {
+  description = "Whether the schema registry asks for credentials: makes a secret, to which you add `user:password` or a bearer token as a version (docs/deploy.md), and which the function alone may read."
+  type        = bool
+  default     = false
+  nullable    = false
+
+  validation {
+    condition     = !var.schema_registry_credentials || var.schema_registry_url != null
+    error_message = "schema_registry_credentials needs schema_registry_url: the registry that they are for."
+  }
+}
+
 variable "schema_registry_url" {
-  description = "Where the function asks for schemas of topics whose framing is confluent, e.g. https://registry.example.com; null where the catalogue has them all. No user or password: see docs/event-types.md."
+  description = "Where the function asks for schemas of topics whose framing is confluent, e.g. https://registry.example.com; null where the catalogue has them all. No user or password: see `schema_registry_credentials`."
   type        = string
   default     = null
 

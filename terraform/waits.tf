@@ -10,7 +10,7 @@ resource "time_sleep" "kms" {
   depends_on = [google_kms_crypto_key_iam_member.agent]
 }
 
-# The function's first build pushes an image; Cloud Run makes the pool only if the bridge can read the secret.
+# The function's first build pushes an image; Cloud Run makes pool and function only if they can read their secrets.
 resource "time_sleep" "grants" {
   create_duration = "120s"
 
@@ -19,6 +19,7 @@ resource "time_sleep" "grants" {
     google_project_iam_member.build,
     google_project_iam_member.build_function_source,
     google_secret_manager_secret_iam_member.bridge,
+    google_secret_manager_secret_iam_member.function,
     google_storage_bucket_iam_member.build,
     time_sleep.kms,
   ]

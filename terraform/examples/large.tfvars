@@ -23,6 +23,10 @@ managed_kafka_project = "my-project"
 # Each instance inserts some two thousand events a second.
 function = { min_instances = 2, max_instances = 30, memory = "1Gi" }
 
+# Topics whose framing is confluent have their schemas in a registry, whose API key is a version of a secret.
+schema_registry_credentials = true
+schema_registry_url         = "https://psrc-12345.europe-west1.gcp.confluent.cloud"
+
 alerts                = { lag_records = 100000, silence_minutes = 15 }
 notification_channels = ["projects/my-project/notificationChannels/1234567890"]
 

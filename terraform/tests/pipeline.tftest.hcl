@@ -142,6 +142,56 @@ run "only_managed_kafka_needs_a_grant" {
   }
 }
 
+run "without_a_registry_the_function_reads_no_secret" {
+  command = plan
+
+  assert {
+    condition     = length(google_secret_manager_secret.schema_registry) + length(google_secret_manager_secret_iam_member.function) + length(google_cloudfunctions2_function.decoder.service_config[0].secret_environment_variables) == 0
+    error_message = "The function may read what it has no use for."
+  }
+}
+
+run "a_registry_on_the_inside_needs_no_secret" {
+  command = plan
+  variables { schema_registry_url = "http://registry.internal:8081" }
+
+  assert {
+    condition     = length(google_secret_manager_secret.schema_registry) == 0 && google_cloudfunctions2_function.decoder.service_config[0].environment_variables["SCHEMA_REGISTRY_URL"] == "http://registry.internal:8081"
+    error_message = "There is a secret that nobody asks for."
+  }
+}
+
+# Regression: credentials in a plain variable are in the state and in the console.
+run "the_registrys_credentials_are_a_secret" {
+  command = plan
+  variables {
+    schema_registry_credentials = true
+    schema_registry_url         = "https://registry.example.com"
+  }
+
+  assert {
+    condition     = { for v in google_cloudfunctions2_function.decoder.service_config[0].secret_environment_variables : v.key => v.secret } == { SCHEMA_REGISTRY_CREDENTIALS = "kafka-bq-stage-schema-registry" }
+    error_message = "The function does not get the credentials."
+  }
+
+  assert {
+    condition     = google_secret_manager_secret_iam_member.function[0].role == "roles/secretmanager.secretAccessor" && google_secret_manager_secret_iam_member.function[0].secret_id == "kafka-bq-stage-schema-registry"
+    error_message = "The function may read another secret, or not this one."
+  }
+}
+
+run "credentials_are_for_a_registry" {
+  command = plan
+  variables { schema_registry_credentials = true }
+  expect_failures = [var.schema_registry_credentials]
+}
+
+run "a_password_in_the_address_is_refused" {
+  command = plan
+  variables { schema_registry_url = "https://user:password@registry.example.com" }
+  expect_failures = [var.schema_registry_url]
+}
+
 run "an_unknown_ordering_is_refused" {
   command = plan
   variables { bridge = { ordering = "topic" } }

@@ -69,6 +69,7 @@ def _entangled(count: int) -> object:
     return kind
 
 
+_CLAIMED = b'{"type":"record","name":"a.R","__fastavro_parsed":true,"__named_schemas":{}}'
 _ENDLESS = {"type": "record", "name": "E", "fields": [{"name": "e", "type": "E"}]}
 _HUGE_DECIMAL = {"type": "bytes", "logicalType": "decimal", "precision": 20_000_000}
 
@@ -179,6 +180,25 @@ ATTACKS = [
         _with_field({"type": "fixed", "name": "F", "size": -1}, b""),
         _BAD,
         "-1",
+        _ONLY,
+    ),
+    Attack(
+        "schema that says it is checked", _ID, container(_CLAIMED, [(1, _ONE)]), _BAD, "no default", _ONLY
+    ),
+    Attack(
+        "array of a union of nothing",
+        _ID,
+        _with_field({"type": "array", "items": []}, long(0)),
+        _BAD,
+        "a union of nothing",
+        _ONLY,
+    ),
+    Attack(
+        "logical type that is no text",
+        _ID,
+        _with_field({"type": "int", "logicalType": {}}, long(1)),
+        EVENT,
+        '"x":1',
         _ONLY,
     ),
     Attack("no container", _ID, _ONE, _BAD, "begins with other bytes", _ONLY),

@@ -40,6 +40,14 @@ def evolved(schema: Schema, rng: Random) -> Schema:
     return fastavro.parse_schema({"type": "record", "name": raw["name"], "fields": fields})
 
 
+def extended(reader: Schema, writer: Schema) -> Schema:
+    """Return the reader with the fields that only the writer has: what keeps these must read as it does."""
+    raw = dict(reader)  # type: ignore[arg-type] # a record
+    known = {field["name"] for field in raw["fields"]}
+    extra = [field for field in dict(writer)["fields"] if field["name"] not in known]  # type: ignore[arg-type] # as above
+    return fastavro.parse_schema({"type": "record", "name": raw["name"], "fields": [*raw["fields"], *extra]})
+
+
 def _changed(field: dict[str, object], rng: Random) -> dict[str, object]:
     kind = field["type"]
     if isinstance(kind, str) and kind in _WIDER and rng.random() < 0.5:

@@ -1,8 +1,10 @@
 """Schemas made at random, and values of them as bytes: valid, spoiled, and of no schema at all."""
 
+import copy
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from random import Random
+from typing import Any
 
 import fastavro
 from fastavro.types import Schema
@@ -19,6 +21,20 @@ _LOGICAL = (
 )
 _LONGS = (0, 1, -1, 63, 64, -64, -65, 2**31 - 1, -(2**31), 2**31, 2**53 + 1, 2**63 - 1, -(2**63))
 _DEPTH = 4
+# What stands where it should not in a schema that is spoiled.
+_KEYS = (
+    *("type", "name", "fields", "items", "values", "symbols", "size", "default", "aliases", "logicalType"),
+    *("precision", "scale", "__fastavro_parsed", "__named_schemas"),
+)
+_JUNK: tuple[object, ...] = (
+    *(None, 0, -1, 1.5, True, 10**30, "", "x", "1a", "a.b", "N0", "N1", [], {}, [[]], [{}], ["null", "null"]),
+    *("record", "enum", "array", "map", "fixed", "union", "error", "int", "decimal", {"type": ["null"]}),
+    *({"type": kind} for kind in ("record", "enum", {"type": "int"})),
+    {"type": "fixed", "name": "F", "size": 2**70},
+    {"type": "bytes", "logicalType": "decimal", "precision": -1},
+    {"type": "int", "logicalType": {}},
+    {"type": "array", "items": []},
+)
 
 
 class SchemaMaker:
@@ -97,6 +113,29 @@ def spoiled(value: bytes, rng: Random) -> bytes:
         )
         data[at : at + rng.choice((0, len(junk)))] = junk
     return bytes(data[: rng.randrange(len(data) + 1)] if data and rng.random() < 0.1 else data)
+
+
+def spoiled_schema(schema: Schema, rng: Random) -> object:
+    """Return a schema's JSON with parts of it changed, put in or left out: mostly it is none any more."""
+    made: object = {name: part for name, part in dict(schema).items() if not name.startswith("__")}  # type: ignore[arg-type] # a record
+    made = copy.deepcopy(made)
+    for _ in range(rng.randint(1, 3)):
+        place, key = rng.choice(list(_places(made)))
+        way = rng.random()
+        if isinstance(place, dict) and way < 0.3:
+            place[rng.choice(_KEYS)] = copy.deepcopy(rng.choice(_JUNK))
+        elif way < 0.8:
+            place[key] = copy.deepcopy(rng.choice(_JUNK))
+        else:
+            del place[key]
+    return made
+
+
+def _places(part: Any) -> Iterator[tuple[Any, Any]]:  # noqa: ANN401 - JSON
+    """Yield what holds something, and under which key or index, at every depth."""
+    for key in list(part) if isinstance(part, dict) else range(len(part)) if isinstance(part, list) else ():
+        yield part, key
+        yield from _places(part[key])
 
 
 def long(number: int) -> bytes:

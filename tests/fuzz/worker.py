@@ -1,5 +1,6 @@
 """One process of the fuzzer: values made from numbered seeds, each decoded, timed and compared."""
 
+import contextlib
 import io
 import json
 import mmap
@@ -29,8 +30,8 @@ from decoder.walk import Walker
 from rejection import RejectedError
 from tests.attacks.attack import container
 from tests.fuzz.compare import disagreement, prepared
-from tests.fuzz.evolve import evolved
-from tests.fuzz.schemas import SchemaMaker, bytes_of, long, spoiled
+from tests.fuzz.evolve import evolved, extended
+from tests.fuzz.schemas import SchemaMaker, bytes_of, long, spoiled, spoiled_schema
 from tests.unit.decoder.making import event_type
 
 VALUES_A_SCHEMA = 20
@@ -94,7 +95,8 @@ def one_schema(seed: int, summary: Summary) -> None:
         _compared(writer, (theirs, theirs), plain, seed, summary)
         # avro skips what the reader lacks without looking, a block by the size that it says it has.
         if resolving and _is_exact(walker, plain):
-            _compared(resolving[0], (theirs, resolving[1]), plain, seed, summary)
+            for reading, reader in resolving:
+                _compared(reading, (theirs, reader), plain, seed, summary)
     _framed(of, _around(_large(schema, rng), schema, framing, rng), seed, summary)
 
 
@@ -105,13 +107,19 @@ def _is_exact(walker: Walker, value: bytes) -> bool:
         return False
 
 
-def _resolving(schema: Schema, rng: Random) -> tuple[Writer, object] | None:
-    """Return the schema's writer for a reader of a later version, and avro's form of that reader."""
-    try:
+def _resolving(schema: Schema, rng: Random) -> list[tuple[Writer, object]]:
+    """Return the schema's writer for a reader of a later version, and avro's form of that reader.
+
+    And the same once more with the writer's extra fields kept, which avro's reader has to be told of.
+    """
+    topic = Topic("t", 1, True)
+    made: list[tuple[Writer, object]] = []
+    # Refused: it is no version of it, or the definition behind a name went with a field.
+    with contextlib.suppress(IncompatibleError, SchemaParseException, UnknownType):
         reader = evolved(schema, rng)
-        return Writer(Topic("t", 1, True), schema, reader), prepared(reader)
-    except (IncompatibleError, SchemaParseException, UnknownType):
-        return None  # no version of it, or a name whose definition went with a field
+        made.append((Writer(topic, schema, reader), prepared(reader)))
+        made.append((Writer(topic, schema, reader, keep_extra=True), prepared(extended(reader, schema))))
+    return made
 
 
 def _compared(
@@ -163,7 +171,8 @@ def _around(value: bytes, schema: Schema, framing: str, rng: Random) -> bytes:
     if framing == "schemaless" or (framing == "auto" and rng.random() < 0.5):
         return value
     own = schema if rng.random() < 0.6 else SchemaMaker(rng).record()
-    text = json.dumps({key: own[key] for key in own if not str(key).startswith("__")}).encode()  # type: ignore[index] # a record
+    clean = {key: own[key] for key in own if not str(key).startswith("__")}  # type: ignore[index] # a record
+    text = json.dumps(clean if rng.random() < 0.5 else spoiled_schema(own, rng)).encode()
     codec = rng.choice(_CODECS)
     whole = container(text, [(1, _compressed(value, codec))], codec.encode())
     return spoiled(whole, rng) if rng.random() < 0.3 else whole

@@ -1,5 +1,6 @@
 """`python -m tests.infra.readme`: write the tables of terraform/README.md from its variables and outputs."""
 
+import json
 from pathlib import Path
 
 import hcl2.api
@@ -37,7 +38,7 @@ def _parsed(name: str) -> dict[str, list[dict[str, dict[str, object]]]]:
 
 
 def _shown(default: object) -> str:
-    return "null" if default is None else str(default)
+    return json.dumps(default) if default is None or isinstance(default, bool) else str(default)
 
 
 def _text(description: str) -> str:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import fastavro
 import msgspec
@@ -388,18 +389,33 @@ def test_three_pushes_of_each_over_several_workers_are_one_row_each(
 def test_a_new_column_and_a_new_field_need_no_restart(
     pipeline: Pipeline, good: Iterator[SampleEvent]
 ) -> None:
-    """Rows land in a table that has one column more; an event with a new field is kept whole for a replay."""
+    """Rows land in a table that has one column more; so does a container's new field; others are kept."""
     # In the stand-in alone: the emulator answers 500 to any insert into a table that was altered.
     pipeline.bigquery.added_columns = [{"name": "noted_later", "type": "STRING", "mode": "NULLABLE"}]
     event = next(good)
     record = pipeline.record(event.value, type_name=event.item_type_name)
     longer = pipeline.record((event.value or b"") + b"\x06new", type_name=event.item_type_name)
-    for each in (record, longer):
+    contained = pipeline.record(_with_a_new_field(event), type_name=event.item_type_name)
+    for each in (record, longer, contained):
         assert pipeline.post(push(envelope.pack(each, "test"), f"new-{each.offset}")).status_code == 204
     where = f"kafka_partition = 999 AND kafka_offset = {record.offset}"
     assert len(pipeline.query(f"SELECT 1 FROM `events.delivery_changed` WHERE {where}")) == 1
+    where = f"kafka_partition = 999 AND kafka_offset = {contained.offset}"
+    (row,) = pipeline.query(f"SELECT event_json FROM `events.delivery_changed` WHERE {where}")
+    assert json.loads(str(row["event_json"]))["noted"] == [{"by": "driver"}]
     letter = pipeline.dead_letter(f"kafka_partition = 999 AND kafka_offset = {longer.offset}")
     assert (letter["reason"], letter["value"]) == ("trailing_bytes", longer.value)
+
+
+def _with_a_new_field(sample: SampleEvent) -> bytes:
+    """Return an event as a container whose schema has a field that the catalogue does not know."""
+    known: dict[str, Any] = dict(load_catalog().types[sample.topic, sample.item_type_name].schema)  # type: ignore[arg-type] # a record
+    note = {"type": "record", "name": "Note", "fields": [{"name": "by", "type": "string"}]}
+    noted = {"name": "noted", "type": {"type": "array", "items": note}}
+    schema = {"type": "record", "name": known["name"], "fields": [*known["fields"], noted]}
+    buffer = io.BytesIO()
+    fastavro.writer(buffer, schema, [{**sample.event, "noted": [{"by": "driver"}]}])
+    return buffer.getvalue()
 
 
 def test_the_function_being_down_for_a_while_loses_nothing(

@@ -6,9 +6,7 @@ import io
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import cycle
 from types import MappingProxyType
 from typing import cast
@@ -21,6 +19,7 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.responses import Response
 
+import decoder.registry
 import logs
 import main
 from decoder.catalog import Catalog
@@ -31,6 +30,7 @@ from rejection import Reason, RejectedError, TransientError
 from sink.batch import MAX_ROW_BYTES, Limits, Outcome, Room, Row
 from sink.bigquery import Table
 from sink.writer import Writer
+from tests.unit.decoder.schema_registry import SchemaRegistry
 
 _TOPIC = "delivery_events_v6_topic"
 _TYPE = b"delivery.events.v6.DeliveryRatedV6"
@@ -93,6 +93,12 @@ def _handle(
     body: bytes, content_type: str = "application/json", method: str = "POST", **headers: str
 ) -> Response:
     """Return the answer to a request."""
+    return asyncio.run(asyncio.wait_for(_answer(body, content_type, method, **headers), 20))
+
+
+async def _answer(
+    body: bytes, content_type: str = "application/json", method: str = "POST", **headers: str
+) -> Response:
     raw = {"content-type": content_type, **{name.replace("_", "-"): text for name, text in headers.items()}}
     scope = {
         "type": "http",
@@ -105,10 +111,7 @@ def _handle(
     async def receive() -> dict[str, object]:
         return {"type": "http.request", "body": body, "more_body": False}
 
-    async def answer() -> Response:
-        return await cast("Awaitable[Response]", main.handle(Request(scope, receive)))
-
-    return asyncio.run(asyncio.wait_for(answer(), 20))
+    return await cast("Awaitable[Response]", main.handle(Request(scope, receive)))
 
 
 def _push(message: Message, message_id: str = "77") -> bytes:
@@ -394,29 +397,9 @@ def test_transient_record_of_a_bundle_is_not_acknowledged(
     assert tables.dead_letters.rows == []
 
 
-class _Registry:
-    """A schema registry that knows one schema under each id, and is out of order until `status` is 200."""
-
-    def __init__(self, schema: str) -> None:
-        self.status = 503
-        registry = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.send_response(registry.status)
-                self.end_headers()
-                self.wfile.write(json.dumps({"schema": schema}).encode())
-
-            def log_message(self, *_: object) -> None:
-                """Print nothing."""
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
-
-
 @pytest.fixture
-def registry(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Registry]:
-    """Give the registry of the topic, whose framing is confluent here; the catalogue has the id 7."""
+def registry(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> Iterator[SchemaRegistry]:
+    """Give the registry of the topic, whose framing is confluent here; the catalogue has 7, it 8 and 9."""
     rated_type = catalog.types[_TOPIC, _TYPE.decode()]
     confluent = msgspec.structs.replace(
         rated_type,
@@ -425,24 +408,29 @@ def registry(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Reg
     )
     types = MappingProxyType({(_TOPIC, _TYPE.decode()): confluent})
     monkeypatch.setattr(main, "catalog", msgspec.structs.replace(catalog, types=types))
-    made = _Registry((ROOT / "decoder" / rated_type.file).read_text())
-    monkeypatch.setenv("SCHEMA_REGISTRY_URL", f"http://127.0.0.1:{made.server.server_address[1]}")
+    monkeypatch.setattr(decoder.registry, "PAUSE_S", 0.0)
+    made = SchemaRegistry()
+    schema = json.loads((ROOT / "decoder" / rated_type.file).read_text())
+    for schema_id in (8, 9):
+        made.add(schema, schema_id=schema_id)
+    monkeypatch.setenv("SCHEMA_REGISTRY_URL", made.url)
     connect.cache_clear()
     yield made
     connect.cache_clear()
-    made.server.shutdown()
-    made.server.server_close()
+    made.stop()
+
+
+def _confluent(rated: Record, schema_id: int, offset: int) -> Record:
+    return _change(rated, offset=offset, value=b"\0" + schema_id.to_bytes(4, "big") + (rated.value or b""))
 
 
 @pytest.mark.parametrize("schema_ids", [[8], [7, 8], [8, 7], [7, 8, 7]])
 def test_registry_that_does_not_answer_is_not_acknowledged(
-    tables: _Tables, rated: Record, registry: _Registry, schema_ids: list[int]
+    tables: _Tables, rated: Record, registry: SchemaRegistry, schema_ids: list[int]
 ) -> None:
     """A writer schema that cannot be looked up now is 503 and no dead letter; nothing beside it is lost."""
-    records = [
-        _change(rated, offset=offset, value=b"\0" + schema_id.to_bytes(4, "big") + (rated.value or b""))
-        for offset, schema_id in enumerate(schema_ids)
-    ]
+    registry.status = 503
+    records = [_confluent(rated, schema_id, offset) for offset, schema_id in enumerate(schema_ids)]
     body = _push(pack_bundle([*records, _change(rated, offset=99, value=None)], "prod"))
     response = _handle(body)
     assert (response.status_code, response.headers["retry-after"]) == (503, "10")
@@ -451,6 +439,57 @@ def test_registry_that_does_not_answer_is_not_acknowledged(
     assert _handle(body).status_code == 204
     assert [row["kafka_offset"] for row in tables.events.rows] == [str(n) for n in range(len(records))]
     assert [row["reason"] for row in tables.dead_letters.rows] == [Reason.TOMBSTONE]
+
+
+def test_registry_that_hangs_keeps_nobody_else_waiting(
+    tables: _Tables, rated: Record, registry: SchemaRegistry
+) -> None:
+    """While one id's look-up has no answer, other messages are answered, a new id among them."""
+    registry.held.add("/schemas/ids/8")
+
+    def ask(schema_id: int, offset: int) -> asyncio.Task[Response]:
+        body = _push(pack(_confluent(rated, schema_id, offset), "prod"))
+        return asyncio.create_task(_answer(body, content_length=str(len(body))))
+
+    async def answers() -> list[int]:
+        waiting = [ask(8, offset) for offset in range(3)]
+        await asyncio.to_thread(registry.was_asked.wait, 10)
+        others = [await ask(schema_id, 3 + schema_id) for schema_id in (7, 9, 7)]
+        assert [task.result().status_code for task in waiting if task.done()] == []
+        registry.hold.set()
+        return [answer.status_code for answer in [*others, *await asyncio.gather(*waiting)]]
+
+    assert asyncio.run(asyncio.wait_for(answers(), 20)) == [204] * 6
+    assert registry.asked == ["/schemas/ids/8", "/schemas/ids/9"]
+    assert len(tables.events.rows) == 6
+
+
+def test_schema_that_refers_to_others_is_asked_for_whole(
+    tables: _Tables, rated: Record, registry: SchemaRegistry, catalog: Catalog
+) -> None:
+    """An event whose schema the registry keeps in parts is a row; a part that is gone is a dead letter."""
+    file = catalog.types[_TOPIC, _TYPE.decode()].file
+    schema = json.loads((ROOT / "decoder" / file).read_text())
+    asked_by = next(field for field in schema["fields"] if field["name"] == "asked_by")
+    name = f"{schema['namespace']}.AskedBy"
+    registry.add({**asked_by["type"], "namespace": schema["namespace"]}, schema_id=1, subject="asked-by")
+    asked_by["type"] = name
+    registry.add(schema, schema_id=10, references=((name, "asked-by", 1),))
+    registry.add(schema, schema_id=11, references=((name, "gone", 1),))
+    for schema_id in (10, 11):
+        assert _handle(_push(pack(_confluent(rated, schema_id, schema_id), "prod"))).status_code == 204
+    (row,) = tables.events.rows
+    assert json.loads(str(row["event_json"]))["asked_by"] == "PUSH"
+    assert [letter["reason"] for letter in tables.dead_letters.rows] == [Reason.UNKNOWN_SCHEMA]
+
+
+@pytest.mark.usefixtures("registry")
+def test_unknown_schema_of_a_bundle_dead_letters_alone(tables: _Tables, rated: Record) -> None:
+    """An id that the registry does not know is one dead letter; its neighbours are rows."""
+    records = [_confluent(rated, schema_id, offset) for offset, schema_id in enumerate((7, 404, 8))]
+    assert _handle(_push(pack_bundle(records, "prod"))).status_code == 204
+    assert [row["kafka_offset"] for row in tables.events.rows] == ["0", "2"]
+    assert [row["reason"] for row in tables.dead_letters.rows] == [Reason.UNKNOWN_SCHEMA]
 
 
 _texts = st.text(max_size=10)

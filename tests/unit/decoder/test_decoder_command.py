@@ -10,8 +10,10 @@ import pytest
 
 from decoder import __main__ as command
 from decoder.catalog import Catalog
+from decoder.registry import connect
 from decoder.streams import CatalogError
-from tests.unit.decoder.making import Load, with_fields
+from tests.unit.decoder.making import STREAMS, Load, with_fields
+from tests.unit.decoder.schema_registry import SchemaRegistry
 
 _TOPIC = "delivery_events_v6_topic"
 _TYPE = "delivery.events.v6.DeliveryRatedV6"
@@ -49,6 +51,27 @@ def test_decode_prints_the_event(file: Path, capsys: pytest.CaptureFixture[str])
     out, err = capsys.readouterr()
     assert json.loads(out)["comment"] == "très bien"
     assert (out.count("\n"), err) == (1, "")
+
+
+def test_decode_asks_the_registry(
+    load: Load, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A value whose schema is the registry's is shown too; while that has no answer, it is not now."""
+    confluent = STREAMS.replace("current: true", "current: true, framing: confluent")
+    loaded = load({"t/A.avsc": with_fields()}, confluent)
+    monkeypatch.setattr(command, "load_catalog", lambda: loaded)
+    server = SchemaRegistry()
+    server.add(with_fields({"name": "more", "type": "int"}), schema_id=7)
+    monkeypatch.setenv("SCHEMA_REGISTRY_URL", server.url)
+    (tmp_path / "value").write_bytes(b"\0\0\0\0\x07" + b"\x02a\0\x06")
+    shown = []
+    for _ in range(2):
+        connect.cache_clear()
+        shown.append((_decode(str(tmp_path / "value"), "t", "n.s.A"), *capsys.readouterr()))
+        server.stop()
+    connect.cache_clear()
+    assert shown[0] == (0, '{"id":"a","timestamp":"1970-01-01T00:00:00Z","more":3}\n', "")
+    assert shown[1] == (1, "", "not now: no answer from the schema registry\n")
 
 
 def test_decode_reads_standard_input(

@@ -1,16 +1,18 @@
 """Framings: which bytes each takes, and which schema they are read with."""
 
+import fastavro
+import msgspec
 import pytest
 from fastavro.types import Schema
 
 from decoder.catalog import EventType
 from decoder.framing import decode
-from decoder.registry import Registry
+from decoder.registry import MissingSchemaError, Registry
 from decoder.schema_file import schema_fingerprint
-from rejection import Reason, RejectedError, TransientError
+from rejection import Reason, RejectedError
 from tests.attacks.attack import written
 from tests.unit.decoder.making import event_type, record, schemaless
-from tests.unit.decoder.test_registry import REGISTERED, answering
+from tests.unit.decoder.test_registry import Asked, told
 
 _STAMP = {"type": "long", "logicalType": "timestamp-millis"}
 _OLD = record(id="string", timestamp=_STAMP)
@@ -90,17 +92,58 @@ def test_confluent_of_the_catalogue(header: bytes) -> None:
 
 def test_confluent_of_the_registry() -> None:
     """Any other id is asked of the registry, and the event kept as it was written."""
-    registry, asked = answering(200, REGISTERED)
+    registry = Registry(ask := Asked())
     of = event_type(_NEW, topic={"framing": "confluent"})
-    event = decode(_id(7) + schemaless({**_EVENT, "more": "x"}, _more()), of, lambda: registry)
-    assert (event["more"], asked) == ("x", ["/schemas/ids/7"])
+    value = _id(7) + schemaless({**_EVENT, "more": "x"}, _more())
+    with pytest.raises(MissingSchemaError):
+        decode(value, of, lambda: registry)
+    told(registry, 7)
+    assert decode(value, of, lambda: registry)["more"] == "x"
+    assert ask.keys == [7]
 
 
-def test_registry_that_is_down_is_transient() -> None:
-    """While the registry does not answer the record is not acknowledged."""
-    registry, _ = answering(503, b"")
-    with pytest.raises(TransientError):
-        decode(_id(7) + b"x", event_type(_NEW, topic={"framing": "confluent"}), lambda: registry)
+def test_schema_in_parts_is_read() -> None:
+    """A schema that refers to others, as the registry keeps them, is read with all of them."""
+    point = b'{"type":"record","name":"geo.Point","fields":[{"name":"x","type":"int"}]}'
+    place = b'{"type":"record","name":"geo.Place","fields":[{"name":"at","type":["null","Point"]}]}'
+    whole = msgspec.json.encode(
+        {
+            "type": "record",
+            "name": "a.R",
+            "fields": [
+                {"name": "id", "type": "string"},
+                {"name": "timestamp", "type": _STAMP},
+                {"name": "from", "type": "geo.Point"},
+                {"name": "to", "type": {"type": "array", "items": "geo.Place"}},
+            ],
+        }
+    )
+    named: dict[str, dict[str, object]] = {}
+    for text in (point, place, whole):
+        schema = fastavro.parse_schema(msgspec.json.decode(text), named)
+    event = {"id": "a", "timestamp": 0, "from": {"x": 1}, "to": [{"at": {"x": 2}}, {"at": None}]}
+    registry = Registry(Asked((point, place, whole)))
+    told(registry, 7)
+    of = event_type(_NEW, topic={"framing": "confluent"})
+    found = decode(_id(7) + schemaless(event, schema), of, lambda: registry)
+    assert (found["from"], found["to"]) == (event["from"], event["to"])
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        (b'{"type":"record","name":"D","fields":[]}', b'{"type":"record","name":"D","fields":[]}'),
+        (b"{", b'{"type":"record","name":"a.R","fields":[]}'),
+        (b'{"type":"record","name":"a.R","fields":[{"name":"d","type":"D"}]}',),
+    ],
+    ids=["defined twice", "none", "missing"],
+)
+def test_parts_that_do_not_fit_are_refused(texts: tuple[bytes, ...]) -> None:
+    """References that make no schema are a dead letter."""
+    registry = Registry(Asked(texts))
+    told(registry, 7)
+    rejection = _refused(_id(7), event_type(_NEW, topic={"framing": "confluent"}), registry)
+    assert (rejection.reason, "own schema is none" in str(rejection)) == (Reason.UNDECODABLE, True)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +157,8 @@ def test_registry_that_is_down_is_transient() -> None:
 )
 def test_schema_of_another_type_is_refused(schema: bytes, said: str) -> None:
     """A registry's schema must be one of the type that the header names."""
-    registry, _ = answering(200, b'{"schema": %s}' % _quoted(schema))
+    registry = Registry(Asked((schema,)))
+    told(registry, 7)
     rejection = _refused(_id(7), event_type(_NEW, topic={"framing": "confluent"}), registry)
     assert rejection.reason == Reason.UNDECODABLE
     assert said in str(rejection)
@@ -122,7 +166,3 @@ def test_schema_of_another_type_is_refused(schema: bytes, said: str) -> None:
 
 def _more() -> Schema:
     return record(id="string", timestamp=_STAMP, level="int", more="string")
-
-
-def _quoted(text: bytes) -> bytes:
-    return b'"' + text.replace(b'"', b'\\"') + b'"'

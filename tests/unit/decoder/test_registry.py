@@ -1,12 +1,18 @@
-"""The schema registry's client: what it asks, what it keeps, and which answers may pass with time."""
+"""What is known of the schema registry: what is kept, who waits for an answer and who is told at once."""
 
+import asyncio
 import json
+import threading
+from collections.abc import Iterator
 
 import pytest
 from fastavro.types import Schema
 
-from decoder.registry import UNKNOWN_FOR_S, Registry
+from decoder.registry import MAX_KNOWN, PAUSE_S, UNKNOWN_FOR_S, MissingSchemaError, Registry, connect
+from decoder.registry_client import Texts
+from decoder.schema_file import SchemaKey
 from rejection import Reason, RejectedError, TransientError
+from tests.unit.decoder.schema_registry import SchemaRegistry
 
 _FIELDS = [
     {"name": "id", "type": "string"},
@@ -15,13 +21,7 @@ _FIELDS = [
     {"name": "more", "type": "string"},
 ]
 _SCHEMA: Schema = {"type": "record", "name": "a.R", "fields": _FIELDS}
-REGISTERED = json.dumps({"schema": json.dumps(_SCHEMA)}).encode()
-
-
-class _Response:
-    def __init__(self, status_code: int, content: bytes) -> None:
-        self.status_code = status_code
-        self.content = content
+REGISTERED: Texts = (json.dumps(_SCHEMA).encode(),)
 
 
 class _Clock:
@@ -31,63 +31,234 @@ class _Clock:
         return self.now
 
 
-def answering(status: int, content: bytes, clock: _Clock | None = None) -> tuple[Registry, list[str]]:
-    """Return a client whose registry gives this answer, and the paths that it was asked."""
-    asked: list[str] = []
+class Asked:
+    """A registry that gives an answer, or raises it, and keeps what it was asked for."""
 
-    def get(path: str) -> _Response:
-        asked.append(path)
-        return _Response(status, content)
+    def __init__(self, answer: Texts | Exception = REGISTERED) -> None:
+        self.answer = answer
+        self.keys: list[SchemaKey] = []
 
-    return Registry(get, clock or _Clock()), asked
+    def __call__(self, key: SchemaKey) -> Texts:
+        """Answer for a key."""
+        self.keys.append(key)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def told(registry: Registry, key: SchemaKey) -> Texts | Exception:
+    """Return what a record of this id is told, after a look-up where one is needed."""
+
+    async def tell() -> Texts:
+        try:
+            return registry.schema(key)
+        except MissingSchemaError as missing:
+            await missing.registry.look_up(missing.key)
+            return registry.schema(key)
+
+    try:
+        return asyncio.run(tell())
+    except (RejectedError, TransientError) as error:
+        return error
 
 
 def test_schema_is_asked_for_once() -> None:
-    """A schema never changes under its id, so one question a worker is enough; a GUID is asked as text."""
-    registry, asked = answering(200, REGISTERED)
-    for key in (7, 7, bytes(range(16)), bytes(range(16))):
-        assert json.loads(registry.schema(key)) == _SCHEMA
-    assert asked == ["/schemas/ids/7", "/schemas/guids/00010203-0405-0607-0809-0a0b0c0d0e0f"]
+    """A schema never changes under its id, so one question a worker is enough."""
+    ask = Asked()
+    registry = Registry(ask)
+    assert [told(registry, key) for key in (7, 7, bytes(16), bytes(16))] == [REGISTERED] * 4
+    assert ask.keys == [7, bytes(16)]
 
 
-def test_unknown_id_is_permanent_and_asked_again_later() -> None:
-    """An id that the registry lacks is a dead letter; for a minute it is not asked again, then it is."""
-    clock = _Clock()
-    registry, asked = answering(404, b"", clock)
+def test_what_is_kept_is_bounded() -> None:
+    """Whoever writes ids into records does not decide how much memory they take."""
+    ask = Asked()
+    registry = Registry(ask)
+    for key in range(MAX_KNOWN + 1):
+        told(registry, key)
+    told(registry, MAX_KNOWN)
+    assert len(ask.keys) == MAX_KNOWN + 1
+    told(registry, 0)
+    assert len(ask.keys) == MAX_KNOWN + 2
+
+
+def test_unknown_id_is_asked_again_after_a_minute() -> None:
+    """An id that the registry lacks is a dead letter each time; it may be registered later."""
+    clock, ask = _Clock(), Asked(RejectedError(Reason.UNKNOWN_SCHEMA, "no such id"))
+    registry = Registry(ask, clock)
     for _ in range(2):
-        with pytest.raises(RejectedError, match="has a schema of id 7") as caught:
-            registry.schema(7)
-        assert caught.value.reason == Reason.UNKNOWN_SCHEMA
-    assert len(asked) == 1
+        error = told(registry, 7)
+        assert isinstance(error, RejectedError)
+        assert (error.reason, str(error)) == (Reason.UNKNOWN_SCHEMA, "no such id")
+    assert ask.keys == [7]
     clock.now += UNKNOWN_FOR_S
-    with pytest.raises(RejectedError):
-        registry.schema(7)
-    assert len(asked) == 2
+    ask.answer = REGISTERED
+    assert told(registry, 7) == REGISTERED
 
 
-@pytest.mark.parametrize(("status", "content"), [(500, b""), (401, b""), (429, b""), (200, b"<html>")])
-def test_other_answers_are_transient(status: int, content: bytes) -> None:
-    """Whatever does not say that the id is unknown may pass with time."""
-    registry, _ = answering(status, content)
-    with pytest.raises(TransientError):
-        registry.schema(7)
+def test_an_id_that_fails_says_nothing_of_others() -> None:
+    """A registry that answers 500 for one id is asked for it again after a pause, and for others at once."""
+    clock, ask = _Clock(), Asked(TransientError("it answers 500"))
+    registry = Registry(ask, clock)
+    assert [str(told(registry, 7)) for _ in range(2)] == ["it answers 500"] * 2
+    assert ask.keys == [7]
+    ask.answer = REGISTERED
+    assert told(registry, 8) == REGISTERED
+    clock.now += PAUSE_S
+    assert told(registry, 7) == REGISTERED
 
 
-def test_no_answer_is_transient() -> None:
-    """So is none at all, and the error does not repeat the address, which may hold a password."""
+def test_silent_registry_is_asked_by_one_at_a_time() -> None:
+    """After no answer everybody is told at once, for a pause; then one asks, and an answer ends it."""
+    clock, ask = _Clock(), Asked(OSError("http://user:secret@registry refused"))
+    registry = Registry(ask, clock)
+    for key in (7, 7, 8):
+        error = told(registry, key)
+        assert isinstance(error, TransientError)
+        assert "secret" not in str(error)
+    assert ask.keys == [7]
+    clock.now += PAUSE_S
+    told(registry, 8)
+    told(registry, 9)
+    assert ask.keys == [7, 8]
+    clock.now += PAUSE_S
+    ask.answer = REGISTERED
+    assert [told(registry, key) for key in (9, 7, 8)] == [REGISTERED] * 3
 
-    def get(_: str) -> _Response:
-        raise OSError("http://user:secret@registry refused")
 
-    with pytest.raises(TransientError) as caught:
-        Registry(get).schema(7)
-    assert "secret" not in str(caught.value)
+def test_while_one_asks_after_a_silence_the_others_are_told() -> None:
+    """Whether the registry is back, one message waits to know; the others are answered meanwhile."""
+    clock, answer = _Clock(), threading.Event()
+
+    def ask(key: SchemaKey) -> Texts:
+        if key == 7:
+            raise OSError
+        answer.wait(10)
+        return REGISTERED
+
+    async def ask_again(registry: Registry) -> None:
+        await registry.look_up(7)
+        clock.now += PAUSE_S
+        asking = asyncio.create_task(registry.look_up(8))
+        await asyncio.sleep(0)
+        with pytest.raises(TransientError, match="no answer from the schema registry"):
+            registry.schema(9)
+        answer.set()
+        await asking
+        with pytest.raises(MissingSchemaError):
+            registry.schema(9)
+
+    asyncio.run(ask_again(Registry(ask, clock)))
 
 
-@pytest.mark.parametrize("more", [{"schemaType": "PROTOBUF"}, {"references": [{"name": "x"}]}])
-def test_schema_that_is_not_avro_alone_is_unknown(more: dict[str, object]) -> None:
-    """Protobuf, JSON Schema and schemas in parts are not read."""
-    registry, _ = answering(200, json.dumps({"schema": "{}", **more}).encode())
-    with pytest.raises(RejectedError) as caught:
-        registry.schema(7)
-    assert caught.value.reason == Reason.UNKNOWN_SCHEMA
+def test_who_waits_behind_a_silence_is_told_with_it() -> None:
+    """Ids that wait for a thread while the first gets no answer do not wait for one of their own."""
+    clock, ask = _Clock(), Asked(OSError())
+
+    async def told_all(registry: Registry) -> None:
+        await asyncio.gather(*(registry.look_up(key) for key in range(20)))
+
+    asyncio.run(told_all(Registry(ask, clock)))
+    assert len(ask.keys) < 20
+
+
+def test_one_question_for_all_who_wait() -> None:
+    """Messages of one id share its look-up, and one that gives up does not end it for the others."""
+    answer, asked = threading.Event(), threading.Event()
+    keys: list[SchemaKey] = []
+
+    def ask(key: SchemaKey) -> Texts:
+        keys.append(key)
+        asked.set()
+        answer.wait(10)
+        return REGISTERED
+
+    async def wait(registry: Registry) -> None:
+        waiting = [asyncio.create_task(registry.look_up(7)) for _ in range(20)]
+        await asyncio.to_thread(asked.wait, 10)
+        waiting[0].cancel()
+        answer.set()
+        await asyncio.gather(*waiting[1:])
+        assert registry.schema(7) == REGISTERED
+
+    asyncio.run(wait(Registry(ask)))
+    assert keys == [7]
+
+
+def test_wait_is_bounded() -> None:
+    """An answer that takes longer than a message may wait is there for the message's next delivery."""
+    answer = threading.Event()
+
+    def ask(_: SchemaKey) -> Texts:
+        answer.wait(10)
+        return REGISTERED
+
+    async def wait(registry: Registry) -> None:
+        with pytest.raises(TransientError, match=r"within 0\.01 s"):
+            await registry.look_up(7)
+        answer.set()
+        while True:
+            try:
+                assert registry.schema(7) == REGISTERED
+            except MissingSchemaError:
+                await asyncio.sleep(0.01)
+            else:
+                return
+
+    asyncio.run(asyncio.wait_for(wait(Registry(ask, wait_s=0.01)), 10))
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[SchemaRegistry]:
+    """Give a real registry that the environment names, which asks for no credentials."""
+    server = SchemaRegistry()
+    server.add(_SCHEMA, schema_id=7)
+    monkeypatch.setenv("SCHEMA_REGISTRY_URL", f"{server.url}/")
+    connect.cache_clear()
+    yield server
+    connect.cache_clear()
+    server.stop()
+
+
+def _connected() -> Registry:
+    registry = connect()
+    assert registry is not None
+    return registry
+
+
+@pytest.mark.parametrize(
+    ("credentials", "header"),
+    [
+        ("", None),
+        ("key:se:cret ü\n", "Basic a2V5OnNlOmNyZXQgw7w="),
+        ("eyJhbGciOi.J9-_~+/=", "Bearer eyJhbGciOi.J9-_~+/="),
+    ],
+    ids=["none", "basic", "bearer"],
+)
+def test_credentials(
+    server: SchemaRegistry, monkeypatch: pytest.MonkeyPatch, credentials: str, header: str | None
+) -> None:
+    """A user with a password is basic authentication, what has no colon a bearer token."""
+    monkeypatch.setenv("SCHEMA_REGISTRY_CREDENTIALS", credentials)
+    server.authorization = header
+    assert told(_connected(), 7) == REGISTERED
+    assert server.asked == ["/schemas/ids/7"]
+
+
+def test_wrong_credentials_may_be_mended(server: SchemaRegistry) -> None:
+    """Who is not let in has records that come again, and no dead letters."""
+    server.authorization = "Bearer other"
+    assert isinstance(told(_connected(), 7), TransientError)
+
+
+def test_no_registry_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an address there is none to ask."""
+    monkeypatch.delenv("SCHEMA_REGISTRY_URL", raising=False)
+    connect.cache_clear()
+    assert connect() is None
+
+
+def test_registry_that_is_gone_is_transient(server: SchemaRegistry) -> None:
+    """A refused connection is no answer: requests' own error ends here."""
+    server.stop()
+    assert str(told(_connected(), 7)) == "no answer from the schema registry"
