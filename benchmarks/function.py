@@ -149,6 +149,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=30, help="turns of each contender (default: 30)")
     parser.add_argument("--only", choices=CONTENDERS, action="append", help="leave the others out; no JSON")
     arguments = parser.parse_args()
+    if arguments.rounds < 2:  # noqa: PLR2004 - a spread needs two
+        parser.error("--rounds must be 2 or more")
     names = [name for name in CONTENDERS if name in (arguments.only or CONTENDERS)]
     turns: dict[str, list[Turn]] = {name: [] for name in names}
     idle: list[float] = []
