@@ -29,7 +29,7 @@ infra: $(VENV)/test .venv-checkov/ready ## terraform/, cloudbuild.yaml, containe
 bench-bridge: $(VENV)/run ## CPU per message of the bridge beside the usual publisher; ARGS="--sweep"
 	$(BIN)/python -m benchmarks.bridge $(ARGS)
 
-bench-function: $(VENV)/run ## CPU per event of the function beside a bare handler and the usual function; ARGS="--repeat 1"
+bench-function: $(VENV)/run ## CPU per event of the function beside a bare handler and the usual function; ARGS="--rounds 5"
 	$(BIN)/python -m benchmarks.function $(ARGS)
 
 bench-decode: $(VENV)/run ## what exact decoding costs beside fastavro alone, guard by guard; ARGS="--rounds 60"

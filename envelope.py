@@ -183,15 +183,19 @@ def is_attribute_name(name: str) -> bool:
 
 def _unpack_plain(message: Message) -> Record:
     attributes = message.attributes
-    unknown = sorted(
-        n for n in attributes if n.startswith(_OWN_PREFIX) and n not in _PLAIN_NAMES and n != REPLAYED
-    )
+    headers, unknown = [], []
+    for name, value in attributes.items():
+        if not name.startswith(_RESERVED_PREFIXES):
+            headers.append((name, value.encode()))
+        elif name not in _PLAIN_NAMES and name != REPLAYED and name.startswith(_OWN_PREFIX):
+            unknown.append(name)
     if unknown:
-        raise MalformedEnvelopeError(f"unknown attribute {unknown[0]!r}: names beginning kafka. are reserved")
+        raise MalformedEnvelopeError(
+            f"unknown attribute {min(unknown)!r}: names beginning kafka. are reserved"
+        )
     if not attributes.get(TOPIC):
         raise MalformedEnvelopeError(f"attribute {TOPIC} is missing: this message is not from the bridge")
     key = attributes.get(KEY)
-    headers = [(n, v.encode()) for n, v in attributes.items() if not n.startswith(_RESERVED_PREFIXES)]
     return Record(
         topic=attributes[TOPIC],
         partition=_integer(attributes, PARTITION, 0, _INT32_MAX),
@@ -231,8 +235,6 @@ def _integer(attributes: dict[str, str], name: str, low: int, high: int) -> int:
         raise MalformedEnvelopeError(f"attribute {name} is missing")
     digits = text.removeprefix("-")
     # isdigit first: int() also takes spaces, underscores and other scripts' digits.
-    if not (digits.isascii() and digits.isdigit() and len(digits) < 20) or not low <= int(text) <= high:  # noqa: PLR2004 - digits of an int64
-        raise MalformedEnvelopeError(
-            f"attribute {name} is {text[:40]!r}, not an integer from {low} to {high}"
-        )
-    return int(text)
+    if digits.isascii() and digits.isdigit() and len(digits) < 20 and low <= (number := int(text)) <= high:  # noqa: PLR2004 - digits of an int64
+        return number
+    raise MalformedEnvelopeError(f"attribute {name} is {text[:40]!r}, not an integer from {low} to {high}")

@@ -36,7 +36,7 @@ MAX_REQUEST_BYTES = 32 * 2**20
 
 
 def _connect(table: str) -> Table:
-    # In the worker, with the first row: a cold start does not wait for google-auth and requests.
+    # In the worker, with the first row: a cold start does not wait for google-auth and urllib3.
     from sink.connect import connect  # noqa: PLC0415
 
     return connect(table)

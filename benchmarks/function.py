@@ -1,19 +1,24 @@
 """`python -m benchmarks.function`: CPU per event of the function, beside its rivals, in one run.
 
 Each contender is served by functions-framework with one worker, and inserts into a stand-in for BigQuery that
-takes 50 ms an insert. Another process pushes events of about 170 bytes with four headers, 400 at once.
-CPU is user and system time of the worker, as the operating system counts it. Every contender is run several
-times in turn, and the median counts: the machine may be shared.
+takes 50 ms an insert. This process pushes events of about 170 bytes with four headers, 400 at once. CPU is
+user and system time of the worker, as the operating system counts it. All workers stay for the whole run, and
+take short turns; a ratio is of the turns of one round, and of all rounds the median counts: a machine that
+others use is slower in one second than in the next.
 """
 
 import argparse
+import asyncio
 import contextlib
+import gc
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from operator import truediv
 from pathlib import Path
 
 import msgspec
@@ -21,6 +26,7 @@ import requests
 from rich.console import Console
 from rich.progress import track
 
+from benchmarks import pushes
 from benchmarks.bridge import cpu_s, stopped
 from benchmarks.pushes import BUNDLE
 from benchmarks.slow_bigquery import INSERT_S
@@ -30,11 +36,11 @@ ROOT = Path(__file__).parents[1]
 FUNCTIONS = ROOT / "benchmarks" / "functions"
 CONNECTIONS = 400
 THREADS = 100  # of the naive function, which waits for BigQuery in one each
-GIVE_UP_AFTER_S = 600
+IDLE_PUSHES = 5  # in a round, one after the other
 
 
 class Contender(msgspec.Struct, frozen=True):
-    """A function: its source, the form of its pushes, how many, and how many at once."""
+    """A function: its source, the form of its pushes, how many a round, and how many at once."""
 
     name: str
     source: Path
@@ -49,58 +55,69 @@ class Contender(msgspec.Struct, frozen=True):
 
 
 CONTENDERS = {
-    "floor": Contender("a bare async handler", FUNCTIONS / "floor.py", "plain", 20_000),
-    "plain": Contender("this function", ROOT / "main.py", "plain", 20_000),
+    "floor": Contender("a bare async handler", FUNCTIONS / "floor.py", "plain", 2_000),
+    "plain": Contender("this function", ROOT / "main.py", "plain", 2_000),
     # 400 bundles of 200 at once would be more rows than the function lets wait: 64 MB.
-    "bundle": Contender(f"this function, bundles of {BUNDLE}", ROOT / "main.py", "bundle", 500, 40),
-    "naive": Contender("CloudEvent, `insert_rows_json` an event", FUNCTIONS / "naive.py", "plain", 2_000),
+    "bundle": Contender(f"this function, bundles of {BUNDLE}", ROOT / "main.py", "bundle", 40, 20),
+    "naive": Contender("CloudEvent, `insert_rows_json` an event", FUNCTIONS / "naive.py", "plain", 400),
 }
 
 
-class Run(msgspec.Struct, frozen=True):
-    """One contender over all its pushes."""
+class Turn(msgspec.Struct, frozen=True):
+    """One contender over its pushes of a round."""
 
-    events: int
-    cpu_s: float
-    seconds: float
-    p50_ms: float
-    p99_ms: float
+    cpu_us: float  # an event
+    events_per_s: float
     rows_per_insert: float
-
-    @property
-    def cpu_us(self) -> float:
-        """CPU an event, in microseconds."""
-        return self.cpu_s / self.events * 1e6
+    times_ms: list[float]  # of each push
 
 
-def run(contender: Contender, bigquery_port: int, folder: Path) -> Run:
-    """Push all to a function that has been warmed up."""
-    with serving(contender, bigquery_port, folder) as (worker, port):
-        load(contender.form, port, contender.connections, contender.connections)
-        counts(bigquery_port)
-        cpu = cpu_s(worker)
-        times, seconds = load(contender.form, port, contender.connections, contender.pushes)
-        cpu = cpu_s(worker) - cpu
-        inserted = counts(bigquery_port)
-    if contender.source.name != "floor.py" and inserted["rows"] != contender.events:
-        raise RuntimeError(f"{contender.name}: {inserted['rows']} rows of {contender.events} events")
-    cuts = statistics.quantiles(times, n=100)
-    per_insert = inserted["rows"] / inserted["inserts"] if inserted["inserts"] else 0.0
-    return Run(contender.events, cpu, seconds, cuts[49], cuts[98], per_insert)
+class Server(msgspec.Struct, frozen=True):
+    """A contender that is served: its worker's process id, and its port."""
+
+    contender: Contender
+    worker: int
+    port: int
 
 
-def idle_ms(bigquery_port: int, folder: Path) -> float:
-    """Return what an idle function adds to an insert, in milliseconds: one push at a time, the median."""
-    with serving(CONTENDERS["plain"], bigquery_port, folder) as (_, port):
-        load("plain", port, 1, 5)
-        times, _ = load("plain", port, 1, 50)
-    counts(bigquery_port)
-    return statistics.median(times) - INSERT_S * 1_000
+class Bench:
+    """The contenders, the stand-in that they insert into, and the requests that they are sent."""
+
+    def __init__(self, bigquery_port: int, servers: dict[str, Server]) -> None:
+        self._bigquery_port = bigquery_port
+        self.servers = servers
+        self._requests = {form: pushes.requests(form) for form in ("plain", "bundle")}
+
+    async def turn(self, name: str) -> Turn:
+        """Push all of a round to a contender."""
+        server, contender = self.servers[name], self.servers[name].contender
+        async with pushes.connected(
+            self._requests[contender.form], server.port, contender.connections
+        ) as load:
+            self._inserted()
+            cpu, started = cpu_s(server.worker), time.monotonic()
+            times = await load.push(contender.pushes)
+            cpu, seconds = cpu_s(server.worker) - cpu, time.monotonic() - started
+        inserts, rows = self._inserted()
+        if name != "floor" and rows != contender.events:
+            raise RuntimeError(f"{contender.name}: {rows} rows of {contender.events} events")
+        events = contender.events
+        return Turn(cpu / events * 1e6, events / seconds, rows / inserts if inserts else 0.0, times)
+
+    async def idle(self) -> list[float]:
+        """Return what the function adds to the insert of one push after the other, in ms."""
+        async with pushes.connected(self._requests["plain"], self.servers["plain"].port, 1) as load:
+            return [each - INSERT_S * 1_000 for each in await load.push(IDLE_PUSHES)]
+
+    def _inserted(self) -> tuple[int, int]:
+        """Return the inserts since the last time, and their rows."""
+        answer = requests.get(f"http://127.0.0.1:{self._bigquery_port}/counts", timeout=10).json()
+        return answer["inserts"], answer["rows"]
 
 
 @contextlib.contextmanager
-def serving(contender: Contender, bigquery_port: int, folder: Path) -> Iterator[tuple[int, int]]:
-    """Give the process id of the worker that serves the function, and its port."""
+def serving(contender: Contender, bigquery_port: int, folder: Path) -> Iterator[Server]:
+    """Give the function, served by one worker."""
     port = free_port()
     is_naive = contender.source.name == "naive.py"
     command = [
@@ -118,7 +135,7 @@ def serving(contender: Contender, bigquery_port: int, folder: Path) -> Iterator[
     log = folder / f"{contender.source.stem}-{port}.log"
     with stopped(Process(contender.name, command, log, env=env, cwd=ROOT)) as process:
         process.await_ready(lambda: accepts(port) and len(children(process.pid)) == 1)
-        yield children(process.pid)[0], port
+        yield Server(contender, children(process.pid)[0], port)
 
 
 def children(pid: int) -> list[int]:
@@ -126,82 +143,78 @@ def children(pid: int) -> list[int]:
     return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def load(form: str, port: int, connections: int, pushes: int) -> tuple[list[float], float]:
-    """Push from another process; return the time of each push in ms, and seconds in all.
-
-    Raises:
-        RuntimeError: a push was not acknowledged.
-    """
-    numbers = [str(number) for number in (port, connections, pushes)]
-    command = [sys.executable, "-m", "benchmarks.pushes", form, *numbers]
-    done = subprocess.run(
-        command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True, timeout=GIVE_UP_AFTER_S
-    )
-    answer = json.loads(done.stdout)
-    if answer["refused"]:
-        raise RuntimeError(f"{answer['refused']} of {pushes} pushes were not acknowledged")
-    return answer["times_ms"], answer["seconds"]
-
-
-def counts(port: int) -> dict[str, int]:
-    """Return what BigQuery was asked for since the last time."""
-    answer: dict[str, int] = requests.get(f"http://127.0.0.1:{port}/counts", timeout=10).json()
-    return answer
-
-
-def middle(runs: list[Run]) -> Run:
-    """Return the run with the median CPU."""
-    return sorted(runs, key=lambda each: each.cpu_us)[len(runs) // 2]
-
-
 def main() -> None:
     """Run the comparison, and print it in Markdown and as JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.function", description=__doc__)
-    parser.add_argument("--repeat", type=int, default=3, help="runs of each contender (default: 3)")
-    parser.add_argument("--only", choices=CONTENDERS, action="append", help="leave the others out; no ratios")
+    parser.add_argument("--rounds", type=int, default=30, help="turns of each contender (default: 30)")
+    parser.add_argument("--only", choices=CONTENDERS, action="append", help="leave the others out; no JSON")
     arguments = parser.parse_args()
-    names = arguments.only or list(CONTENDERS)
-    runs: dict[str, list[Run]] = {name: [] for name in names}
+    if arguments.rounds < 2:  # noqa: PLR2004 - a spread needs two
+        parser.error("--rounds must be 2 or more")
+    names = [name for name in CONTENDERS if name in (arguments.only or CONTENDERS)]
+    turns: dict[str, list[Turn]] = {name: [] for name in names}
+    idle: list[float] = []
     port = free_port()
-    with tempfile.TemporaryDirectory(prefix="bench-function-") as name:
-        folder = Path(name)
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-function-")))
         command = [sys.executable, "-m", "benchmarks.slow_bigquery", str(port)]
-        with stopped(Process("bigquery", command, folder / "bigquery.log", cwd=ROOT)) as bigquery:
-            bigquery.await_ready(lambda: accepts(port))
-            turns = [each for _ in range(arguments.repeat) for each in names]
-            for each in track(turns, "contenders", console=Console(stderr=True)):
-                runs[each].append(run(CONTENDERS[each], port, folder))
-            idle = idle_ms(port, folder)
-    report({each: middle(found) for each, found in runs.items()}, arguments.repeat, idle)
+        bigquery = stack.enter_context(
+            stopped(Process("bigquery", command, folder / "bigquery.log", cwd=ROOT))
+        )
+        bigquery.await_ready(lambda: accepts(port))
+        servers = {name: stack.enter_context(serving(CONTENDERS[name], port, folder)) for name in names}
+        bench = Bench(port, servers)
+        gc.disable()  # a pause of this process would be one of those who wait for it
+        for name in names:
+            asyncio.run(bench.turn(name))  # imports, credentials and caches: not counted
+        for number in track(range(arguments.rounds), "rounds", console=Console(stderr=True)):
+            for name in names if number % 2 else reversed(names):  # nobody always comes after the same
+                turns[name].append(asyncio.run(bench.turn(name)))
+            if "plain" in names:
+                idle += asyncio.run(bench.idle())
+    report(turns, idle)
 
 
-def report(table: dict[str, Run], repeat: int, idle: float) -> None:
-    """Print the table, and where all contenders ran the ratios as JSON."""
-    floor = table.get("floor")
-    print(f"Median of {repeat}; an insert takes {INSERT_S * 1_000:.0f} ms:\n")
+def middle(values: Sequence[float], digits: int) -> str:
+    """Return the median, and the range of the middle half."""
+    low, median, high = statistics.quantiles(values, n=4)
+    return f"{median:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def report(turns: dict[str, list[Turn]], idle: list[float]) -> None:
+    """Print the table, and where all contenders ran the JSON: medians of the rounds."""
+    us = {name: [turn.cpu_us for turn in each] for name, each in turns.items()}
+    times = {
+        name: statistics.quantiles(chain.from_iterable(turn.times_ms for turn in each), n=100)
+        for name, each in turns.items()
+    }
+
+    def ratios(name: str, other: str) -> list[float]:
+        return list(map(truediv, us[name], us[other]))  # round by round
+
+    print(f"Medians of the rounds, and the middle half; an insert takes {INSERT_S * 1_000:.0f} ms:\n")
     print("| | CPU µs an event | to the floor | events/s | p50 ms | p99 ms | rows an insert |")
     print("|---|---|---|---|---|---|---|")
-    for name, each in table.items():
-        ratio = f"{each.cpu_us / floor.cpu_us:.2f}" if floor else ""
-        rows = f"{each.rows_per_insert:.0f}" if each.rows_per_insert else ""
+    for name, each in turns.items():
+        rows = statistics.median(turn.rows_per_insert for turn in each)
         print(
-            f"| {CONTENDERS[name].name} | {each.cpu_us:.1f} | {ratio} | {each.events / each.seconds:,.0f} | "
-            f"{each.p50_ms:.0f} | {each.p99_ms:.0f} | {rows} |"
+            f"| {CONTENDERS[name].name} | {middle(us[name], 1)} | "
+            f"{middle(ratios(name, 'floor'), 2) if name != 'floor' and 'floor' in us else ''} | "
+            f"{statistics.median(turn.events_per_s for turn in each):,.0f} | "
+            f"{times[name][49]:.0f} | {times[name][98]:.0f} | {f'{rows:.0f}' if rows else ''} |"
         )
-    print(f"\nAn idle function adds {idle:.1f} ms to the insert.\n")
-    if set(table) != set(CONTENDERS) or floor is None:
+    if idle:
+        print(f"\nAn idle function adds {middle(idle, 1)} ms to the insert.")
+    if set(turns) != set(CONTENDERS):
         return
-    plain, bundle, naive = table["plain"], table["bundle"], table["naive"]
-    summary = {
-        "floor_us": round(floor.cpu_us, 1),
-        "plain_us": round(plain.cpu_us, 1),
-        "bundle_us": round(bundle.cpu_us, 1),
-        "naive_us": round(naive.cpu_us, 1),
-        "plain_over_floor": round(plain.cpu_us / floor.cpu_us, 2),
-        "plain_over_naive": round(plain.cpu_us / naive.cpu_us, 3),
-        "bundle_over_floor": round(bundle.cpu_us / floor.cpu_us, 2),
-        "rows_per_insert": round(plain.rows_per_insert),
-        "p99_ms": round(plain.p99_ms, 1),
+    print(f"To the usual function the plain one is {middle(ratios('plain', 'naive'), 3)}.\n")
+    summary = {f"{name}_us": round(statistics.median(us[name]), 1) for name in CONTENDERS}
+    summary |= {
+        "plain_over_floor": round(statistics.median(ratios("plain", "floor")), 2),
+        "plain_over_naive": round(statistics.median(ratios("plain", "naive")), 3),
+        "bundle_over_floor": round(statistics.median(ratios("bundle", "floor")), 2),
+        "rows_per_insert": round(statistics.median(turn.rows_per_insert for turn in turns["plain"])),
+        "p99_ms": round(times["plain"][98], 1),
     }
     print(json.dumps(summary), flush=True)
 

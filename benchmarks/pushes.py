@@ -1,15 +1,11 @@
-"""`python -m benchmarks.pushes plain|bundle PORT CONNECTIONS PUSHES`: pushes as Pub/Sub sends them.
-
-Each connection sends the next when the one before is answered. The last line is a JSON object: how many were
-not acknowledged, seconds in all, and the time of each in ms.
-"""
+"""Pushes as Pub/Sub sends them: over so many connections, each the next when the one before is answered."""
 
 import asyncio
+import contextlib
 import io
 import itertools
-import json
-import sys
 import time
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
@@ -91,24 +87,40 @@ def _request(message: Message, message_id: str) -> bytes:
 
 
 class Load:
-    """So many pushes, whoever sends them."""
+    """Requests, again and again, over connections that stay."""
 
-    def __init__(self, bodies: list[bytes], pushes: int) -> None:
-        self._left = iter(itertools.islice(itertools.cycle(bodies), pushes))
-        self._pushes = pushes
-        self.times_ms: list[float] = []
-        self.refused = 0
+    def __init__(self, requests: Sequence[bytes]) -> None:
+        self._requests = itertools.cycle(requests)
+        self.connections: list[Connection] = []
+
+    async def push(self, pushes: int) -> list[float]:
+        """Send so many, at least one over each connection; return the time of each in ms.
+
+        Raises:
+            RuntimeError: a push was not acknowledged.
+        """
+        self._left = self._waiting = pushes
+        self._times_ms: list[float] = []
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        for connection in self.connections:
+            connection.send()
+        await self.done
+        return self._times_ms
 
     def next(self) -> bytes | None:
         """Return the next request, None where all are sent."""
-        return next(self._left, None)
+        self._left -= 1
+        return next(self._requests) if self._left >= 0 else None
 
-    def settle(self, seconds: float, *, acknowledged: bool) -> None:
+    def settle(self, seconds: float, status: bytes) -> None:
         """Count an answer."""
-        self.times_ms.append(seconds * 1_000)
-        self.refused += not acknowledged
-        if len(self.times_ms) == self._pushes:
+        self._times_ms.append(seconds * 1_000)
+        self._waiting -= 1
+        if self.done.done():
+            return
+        if status not in (b"200", b"204"):
+            self.done.set_exception(RuntimeError(f"a push was answered {status.decode()}"))
+        elif not self._waiting:
             self.done.set_result(None)
 
 
@@ -121,9 +133,8 @@ class Connection(asyncio.Protocol):
         self._sent_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Send the first."""
-        self._transport = transport
-        self._send()
+        """Keep the transport."""
+        self.transport = transport
 
     def data_received(self, data: bytes) -> None:
         """Take an answer that is whole."""
@@ -132,33 +143,33 @@ class Connection(asyncio.Protocol):
         if not blank or len(body) < content_length(head):
             return
         self._received = b""
-        acknowledged = head[9:12] in (b"200", b"204")
-        self._load.settle(time.perf_counter() - self._sent_at, acknowledged=acknowledged)
-        self._send()
+        self._load.settle(time.perf_counter() - self._sent_at, head[9:12])
+        self.send()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Fail: no contender closes a connection."""
+        """Fail where an answer is awaited: no contender closes a connection then."""
         if not self._load.done.done():
             self._load.done.set_exception(error or ConnectionResetError("the function closed a connection"))
 
-    def _send(self) -> None:
+    def send(self) -> None:
+        """Send a push if one is left."""
         request = self._load.next()
-        if request is not None and isinstance(self._transport, asyncio.WriteTransport):
+        if request is not None and isinstance(self.transport, asyncio.WriteTransport):
             self._sent_at = time.perf_counter()
-            self._transport.write(request)
+            self.transport.write(request)
 
 
-async def push(form: str, port: int, connections: int, pushes: int) -> None:
-    """Send all pushes over so many connections, and print what came of them."""
-    load = Load(requests(form), pushes)
+@contextlib.asynccontextmanager
+async def connected(requests: Sequence[bytes], port: int, connections: int) -> AsyncIterator[Load]:
+    """Give a load over so many connections, each of which has brought a push."""
+    load = Load(requests)
     loop = asyncio.get_running_loop()
-    started = time.perf_counter()
     for _ in range(connections):
-        await loop.create_connection(lambda: Connection(load), "127.0.0.1", port)
-    await load.done
-    seconds = time.perf_counter() - started
-    print(json.dumps({"refused": load.refused, "seconds": seconds, "times_ms": load.times_ms}))
-
-
-if __name__ == "__main__":
-    asyncio.run(push(sys.argv[1], *(int(number) for number in sys.argv[2:])))
+        _, connection = await loop.create_connection(lambda: Connection(load), "127.0.0.1", port)
+        load.connections.append(connection)
+    try:
+        await load.push(connections)
+        yield load
+    finally:
+        for connection in load.connections:
+            connection.transport.close()

@@ -27,6 +27,7 @@ class Server:
     def __init__(self) -> None:
         self.behaviours: list[Behaviour] = []
         self.inserted: list[list[str]] = []  # the insertIds of each request that came whole
+        self.connections = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
@@ -41,6 +42,7 @@ class Server:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
+            self.connections += 1
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
@@ -149,6 +151,14 @@ def test_each_answer_of_the_table(server: Server, known: Answer) -> None:
         assert [type(outcome) for outcome in insert(made)] == [TransientError] * 2
         assert server.behaviours == []
     assert insert(made) == [None, None]
+
+
+def test_inserts_share_one_connection(server: Server) -> None:
+    """A connection is kept for the next insert, whatever the answer was."""
+    made = table()
+    server.behaviours = [answer(200, b"{}"), error(503, "backendError"), answer(302, b"<html>" * 20_000)]
+    assert [len(insert(made)) for _ in range(4)] == [2] * 4
+    assert server.connections == 1
 
 
 @pytest.mark.parametrize("status", [301, 302, 418, 501])
