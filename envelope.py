@@ -21,6 +21,8 @@ MAX_ATTRIBUTES = 100
 MAX_ATTRIBUTE_NAME_BYTES = 256
 MAX_ATTRIBUTE_VALUE_BYTES = 1024
 MAX_ORDERING_KEY_BYTES = 1024
+# Ours: no bridge makes larger ones. A record can be 9 bytes, so that one message could hold a million.
+MAX_BUNDLE = 10_000
 
 TOPIC = "kafka.topic"
 PARTITION = "kafka.partition"
@@ -90,7 +92,9 @@ class MalformedEnvelopeError(ValueError):
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(tuple[Record, ...])
+_decoder: msgspec.msgpack.Decoder[tuple[Record, ...]] = msgspec.msgpack.Decoder(
+    Annotated[tuple[Record, ...], msgspec.Meta(max_length=MAX_BUNDLE)]
+)
 
 
 def pack(record: Record, env: str) -> Message:

@@ -11,9 +11,9 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-T = TypeVar("T", bound=str)
+from envelope import MAX_BUNDLE
 
-MAX_BUNDLE = 10_000
+T = TypeVar("T", bound=str)
 
 # What the guarantees stand on (docs/architecture.md): the bridge sets these itself.
 _OWN_PROPERTIES = {

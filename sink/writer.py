@@ -44,7 +44,9 @@ class Writer:
         if max((len(row.body) for row in rows), default=0) <= MAX_ROW_BYTES:
             return await commit.commit(rows)
         too_large = [_too_large(row) for row in rows]
-        written = iter(await commit.commit([row for row in rows if len(row.body) <= MAX_ROW_BYTES]))
+        rest = [row for row in rows if len(row.body) <= MAX_ROW_BYTES]
+        # BigQuery answers 400 to a request without rows, which would pause the table for all others.
+        written = iter(await commit.commit(rest) if rest else ())
         return [refusal or next(written) for refusal in too_large]
 
     def _group_commit(self, name: str) -> GroupCommit:

@@ -2,7 +2,7 @@
 
 `insertAll` here refuses what BigQuery refuses: a field the table does not have, null in a REQUIRED column,
 a value the column cannot hold, an insertId over 128 characters; it drops repeats of an insertId; and it
-refuses a whole request when one of its rows is over 10 MB. It can be told to fail. All else is passed on.
+refuses a whole request that has no row, or one over 10 MB. It can be told to fail. All else is passed on.
 https://cloud.google.com/bigquery/docs/reference/rest/v2/tabledata/insertAll
 """
 
@@ -83,6 +83,8 @@ class StrictBigQuery:
             request = msgspec.json.decode(body, type=dict[str, object])
             rows = cast("list[Json]", request["rows"])
             self.requests.append((table, len(rows)))
+            if not rows:
+                return 400, b'{"error": {"message": "No rows present in the request."}}'
             if any(len(msgspec.json.encode(row)) > MAX_ROW_BYTES for row in rows):
                 return 413, b'{"error": {"message": "Request size is too large"}}'
             errors = {index: error for index, row in enumerate(rows) if (error := self._error(table, row))}

@@ -4,8 +4,7 @@ import asyncio
 import json
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -14,98 +13,18 @@ from rejection import RejectedError, TransientError
 from sink import connect as sink_connect
 from sink.batch import Limits, Outcome
 from sink.bigquery import Table, make_row
-from sink.errors import ANSWERS, Answer, Verdict
+from sink.errors import ANSWERS, ROW_REASONS, Answer, Verdict
 from sink.writer import Writer
-
-# Takes a connection with a whole request on it, and answers or does not.
-Behaviour = Callable[[socket.socket], None]
-
-
-class Server:
-    """A BigQuery that does with each request what it is told, in turn, and at last takes everything."""
-
-    def __init__(self) -> None:
-        self.behaviours: list[Behaviour] = []
-        self.inserted: list[list[str]] = []  # the insertIds of each request that came whole
-        self.connections = 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def stop(self) -> None:
-        """End the server."""
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        with connection:
-            file = connection.makefile("rb")
-            while line := file.readline():
-                length = 0
-                while (line := file.readline()) not in (b"\r\n", b""):
-                    name, _, value = line.partition(b":")
-                    length = int(value) if name.lower() == b"content-length" else length
-                rows = json.loads(file.read(length))["rows"]
-                self.inserted.append([row["insertId"] for row in rows])
-                behave = self.behaviours.pop(0) if self.behaviours else answer(200, b"{}")
-                try:
-                    behave(connection)
-                except OSError:
-                    return
-                if connection.fileno() < 0:
-                    return
-
-
-def answer(status: int, body: bytes) -> Behaviour:
-    """Answer so."""
-
-    def behave(connection: socket.socket) -> None:
-        connection.sendall(b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n" % (status, len(body)) + body)
-
-    return behave
-
-
-def error(status: int, reason: str) -> Behaviour:
-    """Answer with an error of BigQuery's form."""
-    body = {"error": {"code": status, "message": "why", "errors": [{"reason": reason, "message": "why"}]}}
-    return answer(status, json.dumps(body).encode())
-
-
-def reset(connection: socket.socket) -> None:
-    """Close without an answer: the connection broke, or the answer was lost after the insert."""
-    connection.shutdown(socket.SHUT_RDWR)
-    connection.close()
-
-
-def cut_short(connection: socket.socket) -> None:
-    """Send half an answer."""
-    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
-    reset(connection)
-
-
-def silent(connection: socket.socket) -> None:
-    """Send nothing until the other side has gone."""
-    connection.recv(1)
-
-
-def drip(head: bytes) -> Behaviour:
-    """Send a byte now and then, without an end."""
-
-    def behave(connection: socket.socket) -> None:
-        connection.sendall(head)
-        while True:
-            connection.sendall(b"x")
-            time.sleep(0.02)
-
-    return behave
+from tests.integration.told_bigquery import (
+    Behaviour,
+    Server,
+    answer,
+    cut_short,
+    drip,
+    error,
+    reset,
+    silent,
+)
 
 
 @pytest.fixture
@@ -159,6 +78,18 @@ def test_inserts_share_one_connection(server: Server) -> None:
     server.behaviours = [answer(200, b"{}"), error(503, "backendError"), answer(302, b"<html>" * 20_000)]
     assert [len(insert(made)) for _ in range(4)] == [2] * 4
     assert server.connections == 1
+
+
+@pytest.mark.parametrize("reason", [*ROW_REASONS, "another"])
+def test_each_reason_of_a_row(server: Server, reason: str) -> None:
+    """What a row of a request that was taken is refused for costs it alone, for good where it is at fault."""
+    refused = {"insertErrors": [{"index": 0, "errors": [{"reason": reason, "message": "why"}]}]}
+    server.behaviours = [answer(200, json.dumps(refused).encode())]
+    first, second = insert(table())
+    is_at_fault = ROW_REASONS.get(reason) is Verdict.PERMANENT
+    assert isinstance(first, RejectedError if is_at_fault else TransientError)
+    assert second is None
+    assert server.inserted == [["a", "b"]]
 
 
 @pytest.mark.parametrize("status", [301, 302, 418, 501])

@@ -26,6 +26,7 @@ RATED_TYPE = "delivery.events.v6.DeliveryRatedV6"
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """Give what the project's own handler writes, as it would to standard output."""
+    logs.set_up()
     monkeypatch.setattr(logs.log, "disabled", False)
     handler = next(h for h in logs.log.handlers if type(h) is logging.StreamHandler)
     before = handler.setStream(stream := io.StringIO())

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from envelope import (
     BUNDLE,
     ENV,
+    MAX_BUNDLE,
     Envelope,
     Header,
     MalformedEnvelopeError,
@@ -376,6 +377,14 @@ def test_wrong_count_is_malformed(count: str) -> None:
         MalformedEnvelopeError, match=rf"kafka\.bundle says {count} records, the bundle holds 2"
     ):
         unpack(_bundle_message([_PLAIN, _PLAIN], count))
+
+
+def test_bundle_of_too_many_records_is_not_opened() -> None:
+    """Ten megabytes can hold a million records: over the bridge's own limit not even the first is read."""
+    count = MAX_BUNDLE + 1
+    with pytest.raises(MalformedEnvelopeError, match="does not parse: Expected `array` of length <= 10000"):
+        unpack(_bundle_message([None] * count, str(count)))
+    assert len(unpack(_bundle_message([_PLAIN] * MAX_BUNDLE, str(MAX_BUNDLE))).records) == MAX_BUNDLE
 
 
 @pytest.mark.parametrize("count", ["0", "-1", "", "many", "2147483648"])

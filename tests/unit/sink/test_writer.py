@@ -96,6 +96,20 @@ def test_row_over_the_limit_is_too_large() -> None:
     assert [len(row.body) for row in tables["a"].rows] == [2, 3]
 
 
+def test_row_over_the_limit_alone_asks_nothing() -> None:
+    """No request without rows is made, which BigQuery refuses: the table would be left alone for a while."""
+    tables = _Tables()
+    writer = Writer(tables.connect)
+
+    async def write() -> list[Sequence[Outcome]]:
+        return [await writer.write("a", [row]) for row in (_row(MAX_ROW_BYTES + 1), _row())]
+
+    (refused,), after = asyncio.run(write())
+    assert isinstance(refused, RejectedError)
+    assert list(after) == [None]
+    assert tables["a"].groups == 1
+
+
 @pytest.mark.parametrize("outcome", [TransientError("later"), RejectedError(Reason.ROW_REFUSED, "never")])
 def test_outcome_of_the_row_is_what_the_table_says(outcome: RejectedError | TransientError) -> None:
     """What the table says of a row is what its writer hears."""
