@@ -1,9 +1,11 @@
 """BigQuery's strictness, in front of the emulator that lacks it.
 
 `insertAll` here refuses what BigQuery refuses: a field the table does not have, null in a REQUIRED column,
-a value the column cannot hold, an insertId over 128 characters; it drops repeats of an insertId; and it
-refuses a whole request that has no row, or one over 10 MB. It can be told to fail. All else is passed on.
+a value the column cannot hold, a date that no partition takes by streaming, an insertId over 128 characters;
+it drops repeats of an insertId; and it refuses a whole request that has no row, or one over 10 MB. It can be
+told to fail. All else is passed on.
 https://cloud.google.com/bigquery/docs/reference/rest/v2/tabledata/insertAll
+https://cloud.google.com/bigquery/docs/streaming-data-into-bigquery#column-partitioning
 """
 
 import re
@@ -11,7 +13,7 @@ import threading
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections import deque
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import cast
 from urllib.request import Request, urlopen
@@ -22,6 +24,8 @@ from decoder.streams import ROOT
 
 MAX_ROW_BYTES = 10_000_000
 MAX_INSERT_ID = 128
+# What may be streamed into a table that a DATE partitions.
+OLDEST, NEWEST = timedelta(days=-3_653), timedelta(days=366)
 _INSERT_ALL = re.compile(r"/bigquery/v2/projects/[^/]+/datasets/[^/]+/tables/(\w+)/insertAll")
 
 Json = dict[str, object]
@@ -176,7 +180,9 @@ def _timestamp(value: object) -> None:
 
 
 def _date(value: object) -> None:
-    date.fromisoformat(str(value))
+    # Every DATE here is a partition.
+    if not OLDEST <= date.fromisoformat(str(value)) - datetime.now(UTC).date() <= NEWEST:
+        raise ValueError("outside the allowed bounds of partitions")
 
 
 def _bytes(value: object) -> None:

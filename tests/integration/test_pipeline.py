@@ -319,6 +319,21 @@ def test_a_row_with_null_in_a_required_column_becomes_a_dead_letter(
     assert "kafka_date: Missing required field" in str(row["message"])
 
 
+@pytest.mark.parametrize("year", [1999, 2999])
+def test_a_row_of_a_day_that_cannot_be_streamed_becomes_a_dead_letter(
+    pipeline: Pipeline, good: Iterator[SampleEvent], year: int
+) -> None:
+    """A record whose Kafka timestamp is years away is no retry loop: the dead letter has it."""
+    event = next(good)
+    record = pipeline.record(event.value, type_name=event.item_type_name)
+    timestamp = int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) * 1_000
+    record = msgspec.structs.replace(record, timestamp=timestamp)
+    assert pipeline.post(push(envelope.pack(record, "test"), f"year-{year}")).status_code == 204
+    row = pipeline.dead_letter(f"kafka_partition = 999 AND kafka_offset = {record.offset}")
+    assert (row["reason"], row["kafka_timestamp_ms"]) == ("row_refused", timestamp)
+    assert "kafka_date" in str(row["message"])
+
+
 @pytest.mark.parametrize("status", [403, 404, 429, 500, 503])
 def test_a_failure_that_may_pass_is_not_acknowledged(
     pipeline: Pipeline, good: Iterator[SampleEvent], status: int
