@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import functions_framework.aio
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 import envelope
@@ -70,7 +70,10 @@ async def handle(request: Request) -> Response:
         return RETRY  # before the body is read: what waits already is as much as memory is meant for
     try:
         await keep(headers.get(b"content-type", b"").decode("latin-1"), await request.body())
-    except TransientError:
+    except ClientDisconnect:
+        return RETRY  # it went away before its body was here, and comes again
+    except TransientError as error:
+        error.__traceback__ = None  # it holds the frames that hold it: a cycle with the whole message in it
         return RETRY
     except Exception as error:  # noqa: BLE001 - the outermost edge: a bug must be seen, and not acknowledged
         log.error("handle failed: %s", logs.stack(error))
@@ -118,7 +121,8 @@ async def _keep_records(opened: Envelope, message_id: str) -> None:
     now = time.time_ns()
     records: defaultdict[str, list[Record]] = defaultdict(list)
     rows: defaultdict[str, list[Row]] = defaultdict(list)
-    rejected: list[tuple[Record, RejectedError]] = []
+    # Not the rejections: a traceback holds this frame, and with it the message, until the collector comes.
+    rejected: list[tuple[DeadLetterRow, Record]] = []
     for record in opened.records:
         try:
             try:
@@ -127,7 +131,7 @@ async def _keep_records(opened: Envelope, message_id: str) -> None:
                 await missing.registry.look_up(missing.key)
                 table, columns = event_row(record, opened.env, catalog, now, opened.replayed_at)
         except RejectedError as rejection:
-            rejected.append((record, rejection))
+            rejected.append((_dead_letter(record, rejection, opened, message_id, now), record))
             continue
         records[table].append(record)
         rows[table].append(make_row(insert_id(record), columns, record.timestamp))
@@ -135,13 +139,11 @@ async def _keep_records(opened: Envelope, message_id: str) -> None:
     for table, outcomes in zip(rows, await _write(rows), strict=True):
         for record, outcome in zip(records[table], outcomes, strict=True):
             if isinstance(outcome, RejectedError):
-                rejected.append((record, outcome))
+                rejected.append((_dead_letter(record, outcome, opened, message_id, now), record))
             elif outcome is not None:
                 later = outcome
     if rejected:
-        await _keep_dead_letters(
-            [(_dead_letter(record, why, opened, message_id, now), record) for record, why in rejected]
-        )
+        await _keep_dead_letters(rejected)
     if later is not None:
         raise later
 
@@ -192,11 +194,14 @@ async def _keep_dead_letters(dead_letters: Sequence[tuple[DeadLetterRow, Record 
     rows = []
     is_complete = True
     for dead_letter, record in dead_letters:
-        _log(dead_letter)
         columns, complete = fit(dead_letter, MAX_ROW_BYTES - FRAME_BYTES)
         is_complete &= complete
         rows.append(make_row(identity(dead_letter, record), msgspec.Raw(columns)))
-    for outcome in await writer.write(DEAD_LETTERS, rows):
+    outcomes = await writer.write(DEAD_LETTERS, rows)
+    for (dead_letter, _), outcome in zip(dead_letters, outcomes, strict=True):
+        if outcome is None:
+            _log(dead_letter)
+    for outcome in outcomes:
         if isinstance(outcome, RejectedError):
             # Without its text, which may repeat a value: this one is logged.
             raise TransientError("BigQuery refused the row of a dead letter")

@@ -59,6 +59,12 @@ class Function:
         text = self.process.log.read_text()
         return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
+    def memory_mb(self) -> int:
+        """Return the memory of its processes."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        status = [Path(f"/proc/{pid}/status").read_text() for pid in (self.process.pid, *children)]
+        return sum(int(text.partition("VmRSS:")[2].split()[0]) // 1024 for text in status)
+
     def saying(self, text: str) -> list[dict[str, object]]:
         """Return the log lines whose message begins so."""
         return [line for line in self.lines() if str(line["message"]).startswith(text)]
@@ -99,12 +105,12 @@ def pack(record: Record, **changes: object) -> Message:
     return envelope.pack(msgspec.structs.replace(record, **changes), "test")
 
 
-def _large() -> bytes:
-    """Return the bytes of an event with a comment of control characters: JSON writes six bytes for each."""
+def _large(comment: str) -> bytes:
+    """Return the bytes of an event with a comment."""
     schema = load_catalog().types[TOPIC, RATED].schema
     events = sample_events(3, lambda: datetime.now(UTC))
     event = next(e.event for e in events if e.item_type_name == RATED and e.spoiled is None)
-    return schemaless({**event, "comment": "\x01" * (MAX_ROW_BYTES // 6)}, schema)
+    return schemaless({**event, "comment": comment}, schema)
 
 
 def test_an_outage_is_answered_without_asking_again_for_each(function: Function) -> None:
@@ -123,12 +129,38 @@ def test_an_outage_is_answered_without_asking_again_for_each(function: Function)
     assert int(str(back["turned_away"])) > 0
 
 
+@pytest.mark.parametrize("case", ["outage", "dead letter", "dead letter in an outage"])
+def test_no_message_stays_in_memory(function: Function, case: str) -> None:
+    """Of a hundred messages of a megabyte, turned away or refused, nothing is kept once they are answered."""
+    (record,) = records(1)
+    fill = b"\xff" * 1_000_000
+    value = fill if "dead letter" in case else _large("x" * 1_000_000)
+    message = pack(record, value=value, headers=_headers(RATED))
+    if "outage" in case:
+        function.bigquery.otherwise = error(503, "backendError")
+    function.push_all([message] * 20)
+    before = function.memory_mb()
+    assert function.push_all([message] * 100) == {503 if "outage" in case else 204}
+    assert function.memory_mb() < before + 60
+
+
+def test_a_push_cut_short_is_no_error_of_the_function(function: Function) -> None:
+    """A client that goes away while it sends leaves no error in the log, and the next is as before."""
+    with socket.create_connection(("127.0.0.1", function.port)) as client:
+        client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
+    (record,) = records(1)
+    assert function.push(pack(record)).status_code == 204
+    assert function.saying("inserted")
+    assert not function.saying("handle failed")
+
+
 def test_an_answer_lost_after_the_insert_is_one_identity(function: Function) -> None:
     """The push is 204 after the second try, which has the insertId of the first."""
     (record,) = records(1)
     function.bigquery.behaviours = [reset]
     assert function.push(pack(record)).status_code == 204
     assert function.bigquery.inserted == [[insert_id(record)]] * 2
+    assert len(function.saying("dead letter: ")) == 1
 
 
 def test_a_refused_request_costs_one_record_of_a_bundle(function: Function) -> None:
@@ -143,7 +175,7 @@ def test_a_refused_request_costs_one_record_of_a_bundle(function: Function) -> N
 
 
 def test_a_dead_letter_that_fails_is_not_acknowledged(function: Function) -> None:
-    """Until dead_letters has the row the answer is 503, then the same row is there."""
+    """Until dead_letters has the row the answer is 503; then the row is there, and one line says so."""
     (record,) = records(1)
     bad = pack(record, value=b"\x01")
     function.bigquery.behaviours = [error(403, "accessDenied")]
@@ -156,7 +188,9 @@ def test_a_dead_letter_that_fails_is_not_acknowledged(function: Function) -> Non
 def test_a_row_over_the_limit_stops_no_other(function: Function) -> None:
     """A record whose row BigQuery cannot hold is a dead letter; the table takes the next at once."""
     (record,) = records(1)
-    assert function.push(pack(record, value=_large(), headers=_headers(RATED))).status_code == 204
+    # JSON writes six bytes for a control character.
+    value = _large("\x01" * (MAX_ROW_BYTES // 6))
+    assert function.push(pack(record, value=value, headers=_headers(RATED))).status_code == 204
     assert function.push(pack(record)).status_code == 204
     assert function.bigquery.tables == ["dead_letters", "delivery_changed"]
 
