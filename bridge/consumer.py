@@ -1,5 +1,6 @@
 """The Kafka side: messages taken as records, offsets stored once they are acknowledged."""
 
+import contextlib
 import time
 from collections.abc import Container, Iterable, Mapping
 
@@ -100,6 +101,12 @@ def store_offsets(consumer: Consumer, ends: Ends) -> None:
                 error,
                 extra=fields(topic=topic, partition=partition, offset=offset),
             )
+
+
+def commit_soon(consumer: Consumer) -> None:
+    """Ask for a commit of what is stored, without waiting for its answer, which `Commits.on_commit` gets."""
+    with contextlib.suppress(KafkaException):  # nothing is stored: its partitions are another's now
+        consumer.commit(asynchronous=True)
 
 
 def is_refusal(error: KafkaError) -> bool:

@@ -12,7 +12,7 @@ from confluent_kafka import Consumer
 
 from bridge import gap
 from bridge.batch import Refused
-from bridge.consumer import StoppedByKafkaError, Taken, check, store_offsets, take
+from bridge.consumer import StoppedByKafkaError, Taken, check, commit_soon, store_offsets, take
 from bridge.group import Group
 from bridge.health import Status
 from bridge.publish import RPC_TIMEOUT_S, Failure, Publisher, Result
@@ -66,6 +66,7 @@ class Forwarder:
         self._stopping = stopping
         self._abandoned = abandoned
         self._clock = clock
+        self._stored = 0
 
     def run(self) -> None:
         """Forward until told to stop.
@@ -89,6 +90,11 @@ class Forwarder:
             if result.error is not None:
                 taken = self._hold(taken, result, result.error)
         store_offsets(self._consumer, taken.ends)
+        # The consumer commits once a second. At high rates that would be many cycles to repeat after a kill.
+        self._stored += len(taken.records)
+        if self._stored >= self._max_records:
+            commit_soon(self._consumer)
+            self._stored = 0
         self._status.ends.update(taken.ends)
         self._status.forwarded += len(taken.records)
 

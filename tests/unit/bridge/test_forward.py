@@ -549,6 +549,17 @@ def test_cycle_that_is_acknowledged_late_is_stored(bridge: Bridge) -> None:
     assert bridge.stored == [("t", 0, 5)]
 
 
+def test_what_a_kill_repeats_is_bounded_by_count() -> None:
+    """As many records as a cycle may have are committed at once, not only when the interval is over."""
+    bridge = Bridge(max_records=3)
+    bridge.run(message(P0, 7), message(P0, 8))
+    assert bridge.consumer.group == {}
+    bridge.run(message(P0, 9))
+    assert bridge.consumer.group == {P0: 10}
+    bridge.run(message(P0, 10), message(P0, 11))
+    assert bridge.consumer.group == {P0: 10}
+
+
 def test_offset_out_of_range_stops_the_loop(bridge: Bridge) -> None:
     """A committed offset that is gone stops the loop, naming the exact gap, with nothing stored past it."""
     bridge.consumer.ends[P1] = (80, 90)
