@@ -79,7 +79,8 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Config:
         raise ConfigError(f"{'--env' if given.env else 'ENV'} is {env!r}: use up to 63 of a-z, 0-9, - and _")
     topics = _topics(environment)
     kafka = _kafka(environment)
-    protocol, assignor = kafka.get("group.protocol", "classic"), kafka.get("partition.assignment.strategy")
+    protocol = kafka.get("group.protocol", "classic").lower()  # librdkafka takes it in any case
+    assignor = kafka.get("partition.assignment.strategy")
     return Config(
         env=env,
         topics=topics,
@@ -172,9 +173,11 @@ def _kafka(environment: Mapping[str, str]) -> dict[str, str]:
         "isolation.level": "read_committed",
         # A new topic or partition is noticed so soon; what was written before is read all the same.
         "topic.metadata.refresh.interval.ms": "30000",
-        # Memory: what waits to be taken, and what one answer of a broker may add to it.
+        # Memory: what waits to be taken, and what one answer of a broker may add to it: these bytes, by
+        # partition and in all, are as they travel, and compressed they may hold twenty times as much.
         "queued.max.messages.kbytes": "32768",
-        "fetch.max.bytes": "16777216",
+        "fetch.message.max.bytes": "65536",
+        "fetch.max.bytes": "1048576",
         # More than a cycle takes at once; each costs librdkafka some 600 bytes beside its own.
         "queued.min.messages": "10000",
         # Where they wait, a partition looks again so soon: librdkafka's own second is one of nothing.

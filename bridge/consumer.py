@@ -34,7 +34,7 @@ _SKIPPED_RECORDS = frozenset(
 
 
 # What the coordinator says while the members change: a commit is taken again once this one has joined anew.
-_REBALANCING = frozenset(
+REBALANCING = frozenset(
     {
         KafkaError.FENCED_MEMBER_EPOCH,
         KafkaError.ILLEGAL_GENERATION,
@@ -130,7 +130,7 @@ class Commits:
         if error is not None and error.code() == KafkaError._NO_OFFSET:  # noqa: SLF001 - nothing was stored
             return
         errors = {f"{p.topic}/{p.partition}": p.error or error for p in partitions if p.error or error}
-        self._rebalancing = any(each is not None and each.code() in _REBALANCING for each in errors.values())
+        self._rebalancing = any(each is not None and each.code() in REBALANCING for each in errors.values())
         if errors:
             # What is stored is committed with the next one, unless another member has the partition by now.
             failed = {at: str(each) for at, each in errors.items()}
@@ -152,7 +152,7 @@ class Commits:
                 consumer.commit(asynchronous=True)
                 while not self._answered and time.monotonic() < until:
                     consumer.poll(POLL_FOR_COMMIT_S)
-            except KafkaException:
+            except (KafkaException, StoppedByKafkaError):
                 return  # nothing is stored, or an assignment failed: closing commits once more
 
 

@@ -8,11 +8,11 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, KafkaException
 
 from bridge import gap
 from bridge.batch import Refused
-from bridge.consumer import StoppedByKafkaError, Taken, check, commit_soon, store_offsets, take
+from bridge.consumer import REBALANCING, StoppedByKafkaError, Taken, check, commit_soon, store_offsets, take
 from bridge.group import Group
 from bridge.health import Status
 from bridge.publish import RPC_TIMEOUT_S, Failure, Publisher, Result
@@ -210,7 +210,12 @@ class Forwarder:
                 "--reset-offsets, and start again"
             )
         if gaps:  # each partition reports its own, also those that were passed together
-            gap.pass_over(self._consumer, gaps)
+            try:
+                gap.pass_over(self._consumer, gaps)
+            except KafkaException as error:
+                if error.args[0].code() not in REBALANCING:
+                    raise
+                log.warning("the gaps are not passed, the group rebalances: %s", error)
         self._join_anew()
 
     def _join_anew(self) -> None:

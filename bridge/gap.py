@@ -63,7 +63,7 @@ def pass_over(consumer: Consumer, gaps: Sequence[Gap]) -> None:
     """Move the group, and this member, to the beginning of what is there of those partitions.
 
     Raises:
-        KafkaException: the commit failed; nothing was moved.
+        KafkaException: the commit failed; where the positions are stored by then, a later one takes them.
     """
     positions = [TopicPartition(gap.topic, gap.partition, gap.low) for gap in gaps]
     # What is stored is committed when the partitions go, and would take the group back.

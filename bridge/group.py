@@ -8,9 +8,9 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from bridge.consumer import Taken
+from bridge.consumer import StoppedByKafkaError, Taken
 from bridge.health import Status
 from bridge.start import At, commit_start_positions, existing
 from envelope import Record
@@ -84,6 +84,17 @@ class Group:
             self._consumer.resume(self._consumer.assignment())
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        try:
+            self._take_over(consumer, partitions)
+        except KafkaException as error:
+            # Caught here: out of a callback confluent-kafka passes on its own exceptions as what no handler
+            # catches, a KafkaError that is no exception at all.
+            raise StoppedByKafkaError(f"partitions could not be taken over: {error}") from error
+        self._status.refused = None
+        self._status.assigned = sorted({*self._status.assigned, *_names(partitions)})
+        log.info("assigned partitions", extra=fields(partitions=_names(partitions)))
+
+    def _take_over(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         commit_start_positions(consumer, partitions, self._known, self._start)
         if partitions:  # the group has started: a topic made anew is read from its beginning
             self._known = frozenset()
@@ -97,9 +108,6 @@ class Group:
             consumer.pause(partitions)
         else:  # one that left while it was paused comes back paused
             consumer.resume(partitions)
-        self._status.refused = None
-        self._status.assigned = sorted({*self._status.assigned, *_names(partitions)})
-        log.info("assigned partitions", extra=fields(partitions=_names(partitions)))
 
     def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         self._leave("revoked partitions", partitions)

@@ -157,8 +157,8 @@ class Publisher:
                     ready.popleft()
                 if packed is None:
                     continue
-                # After an error no more keys are sent: each has a request, which would wait out its own time.
-                if self._abandoned() or (lane.key and error is not None):
+                # After an error no more is sent: each request would wait out its own time, and no poll comes.
+                if self._abandoned() or error is not None:
                     unsent += packed.records
                     error = error or _ABANDONED
                     if lane.key:

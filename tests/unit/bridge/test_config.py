@@ -63,7 +63,8 @@ def test_properties_that_the_guarantees_stand_on() -> None:
         "isolation.level": "read_committed",
         "topic.metadata.refresh.interval.ms": "30000",
         "queued.max.messages.kbytes": "32768",
-        "fetch.max.bytes": "16777216",
+        "fetch.message.max.bytes": "65536",
+        "fetch.max.bytes": "1048576",
         "queued.min.messages": "10000",
         "fetch.queue.backoff.ms": "100",
         "log_level": "2",
@@ -278,6 +279,7 @@ def test_new_settings() -> None:
     ("line", "incremental"),
     [
         ("group.protocol=consumer", True),
+        ("group.protocol=CONSUMER", True),
         ("group.protocol=classic", False),
         ("partition.assignment.strategy=cooperative-sticky", True),
         ("partition.assignment.strategy=roundrobin", False),

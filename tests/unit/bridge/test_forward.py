@@ -618,6 +618,21 @@ def test_group_is_joined_anew_only_when_it_is_left() -> None:
     assert bridge.consumer.unpaused_polls[-2:] == [[], []], "what came meanwhile would be lost"
 
 
+def test_gap_that_a_rebalance_keeps_from_being_passed_is_met_again(caplog: pytest.LogCaptureFixture) -> None:
+    """The coordinator refuses the commit: the group is joined anew all the same, and the gap found again."""
+    bridge = Bridge(on_out_of_range="resume")
+    bridge.consumer.ends[P1] = (80, 90)
+    bridge.consumer.group[P1] = 77
+
+    def refuse(**_: object) -> list[TopicPartition]:
+        raise KafkaException(KafkaError(KafkaError.REBALANCE_IN_PROGRESS, "rebalance"))
+
+    bridge.consumer.commit = refuse  # type: ignore[method-assign]
+    bridge.run(out_of_range())
+    assert bridge.consumer.joins == 3
+    assert "the gaps are not passed, the group rebalances" in caplog.text
+
+
 def test_commit_that_went_with_its_topic(caplog: pytest.LogCaptureFixture) -> None:
     """Where Kafka deleted commit and topic, the new one is read whole: no stored position goes back to it."""
     bridge = Bridge(on_out_of_range="resume")
@@ -769,6 +784,19 @@ def test_error_in_a_callback_ends_the_hold_unstored(bridge: Bridge) -> None:
         bridge.run(message(P0, 4))
     assert bridge.stored == []
     assert bridge.consumer.paused == set()
+
+
+def test_brokers_that_refuse_an_assignment_stop_the_bridge_with_a_word() -> None:
+    """Out of a callback the client's own exceptions are none that can be caught, so they are caught in it."""
+    bridge = Bridge()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise KafkaException(KafkaError(KafkaError.NOT_COORDINATOR, "not the coordinator"))
+
+    bridge.consumer.committed = refuse  # type: ignore[method-assign, assignment]
+    bridge.consumer.rebalance_out(bridge.consumer.on_revoke)
+    with pytest.raises(StoppedByKafkaError, match="not the coordinator"):
+        bridge.consumer.rebalance_in(P0, P1)
 
 
 def test_told_to_stop_before_the_first_turn(bridge: Bridge) -> None:

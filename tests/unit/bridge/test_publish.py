@@ -294,10 +294,18 @@ def test_transient_error_while_halving_loses_no_half() -> None:
 
     stub = FakeStub(answer)
     result = publisher(stub).publish(records(100))
-    assert offsets(result.unsent) == list(range(50, 100))
-    assert offsets([r.record for r in result.refused]) == [10]
-    assert offsets(stub.acknowledged) == [n for n in range(50) if n != 10]
+    refused = [each.record for each in result.refused]
+    assert offsets([*result.unsent, *refused, *stub.acknowledged]) == list(range(100))
+    assert {*range(50, 100)} <= {*offsets(result.unsent)}
     assert str(result.error) == "UNAVAILABLE: made up"
+
+
+def test_after_an_error_nothing_more_is_sent() -> None:
+    """Each request would wait out its own time, one wave of eight after the other, and no poll comes."""
+    stub = FakeStub(lambda _: Failure(Status.UNAVAILABLE))
+    result = publisher(stub).publish(large_records(30))
+    assert len(stub.requests) == MAX_IN_FLIGHT
+    assert offsets(result.unsent) == list(range(30))
 
 
 def test_in_flight_is_bounded() -> None:
