@@ -153,17 +153,15 @@ class Publisher:
             while ready and len(in_flight) < MAX_IN_FLIGHT:
                 lane = ready[0]
                 packed = lane.next()
-                if packed is None or lane.key:
-                    ready.popleft()
                 if packed is None:
-                    continue
+                    ready.popleft()
                 # After an error no more is sent: each request would wait out its own time, and no poll comes.
-                if self._abandoned() or error is not None:
+                elif error is not None or self._abandoned():
                     unsent += packed.records
                     error = error or _ABANDONED
-                    if lane.key:
-                        ready.append(lane)
                 else:
+                    if lane.key:
+                        ready.popleft()
                     call = self._send(packed.request, timeout_s)
                     in_flight.append((lane, packed, call, time.monotonic()))
             if not in_flight:
@@ -175,9 +173,6 @@ class Publisher:
             elif failure.code not in _REFUSED:
                 error = failure
                 unsent += batch.records
-                # What comes after it in the order must not overtake it.
-                while lane.key and (rest := lane.next()):
-                    unsent += rest.records
             elif len(batch.records) == 1:
                 refused.append(Refused(batch.records[0], REFUSED, failure.text))
             else:
