@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 import msgspec
 from confluent_kafka import (
@@ -45,7 +45,8 @@ REBALANCING = frozenset(
 )
 POLL_FOR_COMMIT_S = 0.05
 
-Ends = dict[tuple[str, int], int]
+At = tuple[str, int]  # topic and partition
+Ends = dict[At, int]
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -58,7 +59,7 @@ class Taken(msgspec.Struct, frozen=True):
     ends: Ends
     out_of_range: list[str] = []  # what Kafka says of committed offsets; see `bridge.gap`
 
-    def without(self, gone: Container[tuple[str, int]]) -> "Taken":
+    def without(self, gone: Container[At]) -> "Taken":
         """Return what is of other partitions than these."""
         return Taken(
             [record for record in self.records if (record.topic, record.partition) not in gone],
@@ -69,6 +70,11 @@ class Taken(msgspec.Struct, frozen=True):
 
 class StoppedByKafkaError(Exception):
     """Kafka said something that the bridge must not go on after: the text says what and what to do."""
+
+
+def places(partitions: Sequence[TopicPartition]) -> frozenset[At]:
+    """Return topic and partition of each."""
+    return frozenset((partition.topic, partition.partition) for partition in partitions)
 
 
 def take(consumer: Consumer, max_records: int, max_bytes: int, wait_s: float) -> Taken:
@@ -156,7 +162,7 @@ class Commits:
                 return  # nothing is stored, or an assignment failed: closing commits once more
 
 
-def lag(consumer: Consumer, ends: Mapping[tuple[str, int], int]) -> dict[tuple[str, int], int]:
+def lag(consumer: Consumer, ends: Mapping[At, int]) -> Ends:
     """Return how many offsets each assigned partition has before it, from what is known locally."""
     lags = {}
     for partition in consumer.position(consumer.assignment()):

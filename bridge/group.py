@@ -10,9 +10,9 @@ from typing import Literal
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from bridge.consumer import StoppedByKafkaError, Taken
+from bridge.consumer import At, StoppedByKafkaError, Taken, places
 from bridge.health import Status
-from bridge.start import At, commit_start_positions, existing
+from bridge.start import commit_start_positions, existing
 from envelope import Record
 from logs import fields, log
 
@@ -69,8 +69,7 @@ class Group:
         """Return what is of partitions that are this member's now, also those that went and came back."""
         if not self._gone:
             return taken
-        ours = {(p.topic, p.partition) for p in self._consumer.assignment()}
-        return taken.without(taken.ends.keys() - ours)
+        return taken.without(taken.ends.keys() - places(self._consumer.assignment()))
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -98,8 +97,8 @@ class Group:
         commit_start_positions(consumer, partitions, self._known, self._start)
         if partitions:  # the group has started: a topic made anew is read from its beginning
             self._known = frozenset()
-        for partition in partitions:
-            self._status.ends.pop((partition.topic, partition.partition), None)
+        for at in places(partitions):
+            self._status.ends.pop(at, None)
         if self._incremental:
             consumer.incremental_assign(partitions)
         else:
@@ -116,7 +115,7 @@ class Group:
         self._leave("lost partitions", partitions)
 
     def _leave(self, what: str, partitions: Sequence[TopicPartition]) -> None:
-        self._gone.update((p.topic, p.partition) for p in partitions)
+        self._gone |= places(partitions)
         self._status.assigned = sorted({*self._status.assigned} - {*_names(partitions)})
         log.info(what, extra=fields(partitions=_names(partitions)))
 

@@ -15,13 +15,11 @@ from typing import Literal
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import ClusterMetadata  # type: ignore[attr-defined] # it is there
 
+from bridge.consumer import At, places
 from logs import fields, log
 
 TIMEOUT_S = 30.0
 ASK_AGAIN_AFTER_S = 5.0
-
-
-At = tuple[str, int]
 
 
 def existing(consumer: Consumer, topics: Sequence[str]) -> frozenset[At]:
@@ -72,10 +70,10 @@ def commit_start_positions(
     Raises:
         KafkaException: the brokers did not answer or refused; nothing has been fetched.
     """
-    missing = _uncommitted(consumer, _places(assigned))
+    missing = _uncommitted(consumer, places(assigned))
     if not missing:
         return
-    every = known | _places(assigned)
+    every = known | places(assigned)
     without = _uncommitted(consumer, every)
     is_new_group = without == every
     at_end = is_new_group and policy == "latest"
@@ -101,13 +99,9 @@ def commit_start_positions(
     )
 
 
-def _places(partitions: Sequence[TopicPartition]) -> frozenset[At]:
-    return frozenset((partition.topic, partition.partition) for partition in partitions)
-
-
-def _uncommitted(consumer: Consumer, places: AbstractSet[At]) -> frozenset[At]:
-    committed = consumer.committed([TopicPartition(*at) for at in sorted(places)], timeout=TIMEOUT_S)
+def _uncommitted(consumer: Consumer, wanted: AbstractSet[At]) -> frozenset[At]:
+    committed = consumer.committed([TopicPartition(*at) for at in sorted(wanted)], timeout=TIMEOUT_S)
     for partition in committed:
         if partition.error:
             raise KafkaException(partition.error)
-    return _places([partition for partition in committed if partition.offset < 0])
+    return places([partition for partition in committed if partition.offset < 0])
