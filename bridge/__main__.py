@@ -12,11 +12,12 @@ from confluent_kafka import Consumer, KafkaError, KafkaException
 from google.auth.exceptions import GoogleAuthError
 
 import logs
-from bridge.config import Config, ConfigError, load
+from bridge.config import Config, load
 from bridge.consumer import Commits, StoppedByKafkaError, is_refusal
 from bridge.forward import AbandonedError, Forwarder
 from bridge.google_oauth import token_source
 from bridge.health import Status, serve
+from bridge.properties import ConfigError
 from bridge.publish import Publisher
 from bridge.stub import open_stub
 from logs import fields, log
@@ -130,7 +131,7 @@ def _open_consumer(config: Config, status: Status, commits: Commits) -> Consumer
         if is_refusal(error):
             status.refuse(f"the brokers refuse the bridge, see KAFKA_PROPERTIES_FILE: {error.str()}")
         else:
-            log.warning("Kafka: %s", error.str())
+            status.warn(error.str())
 
     callbacks: dict[str, object] = {"error_cb": on_error, "on_commit": commits.on_commit}
     try:

@@ -1,7 +1,7 @@
 """Records → PublishRequests within Pub/Sub's limits, and notices of those that fit in none."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -41,27 +41,27 @@ class Batcher:
     def __init__(self, topic: str, env: str) -> None:
         self._topic = topic
         self._env = env
+        self._overhead = len(topic) + 8
         self._packer = wire.Packer(env)
 
     def batches(
         self, records: Sequence[Record], key: str, bundle: int, refused: list[Refused]
     ) -> Iterator[Batch]:
         """Yield requests within the limits; what can be in none of them is added to `refused`."""
-        overhead = len(self._topic) + 8
-        taken, messages, size = list[Record](), list[bytes](), overhead
-        for group, message in self._messages(records, key, bundle):
-            if len(message) + overhead > MAX_REQUEST_BYTES:
-                text = (
-                    f"the record makes a message of {len(message)} bytes, "
-                    f"Pub/Sub takes {MAX_REQUEST_BYTES} a request"
-                )
-                refused.append(Refused(group[0], "too_large", text))
-                continue
+        return self._requests(self._messages(records, key, bundle, refused))
+
+    def notices(self, refused: Sequence[Refused]) -> Iterator[Batch]:
+        """Yield requests of notices, one of each refused record and in their order."""
+        return self._requests(((each.record,), wire.message(notice(each, self._env))) for each in refused)
+
+    def _requests(self, messages_of: Iterable[tuple[Sequence[Record], bytes]]) -> Iterator[Batch]:
+        taken, messages, size = list[Record](), list[bytes](), self._overhead
+        for group, message in messages_of:
             if taken and (
                 len(messages) == MAX_REQUEST_MESSAGES or size + len(message) > TARGET_REQUEST_BYTES
             ):
                 yield Batch(taken, wire.request(self._topic, messages))
-                taken, messages, size = [], [], overhead
+                taken, messages, size = [], [], self._overhead
             taken += group
             messages.append(message)
             size += len(message)
@@ -69,26 +69,36 @@ class Batcher:
             yield Batch(taken, wire.request(self._topic, messages))
 
     def _messages(
-        self, records: Sequence[Record], key: str, bundle: int
+        self, records: Sequence[Record], key: str, bundle: int, refused: list[Refused]
     ) -> Iterator[tuple[Sequence[Record], bytes]]:
         """Yield each message with its records; what is in no bundle is a message of its own."""
         pack = self._packer.pack
+        most = MAX_REQUEST_BYTES - self._overhead
         if bundle == 1:
             for record in records:
-                yield (record,), pack(record, key)
+                message = pack(record, key)
+                if len(message) > most:
+                    refused.append(_too_large(record, message))
+                else:
+                    yield (record,), message
             return
         waiting = [records[start : start + bundle] for start in range(0, len(records), bundle)]
         waiting.reverse()
         while waiting:
             group = waiting.pop()
             if len(group) == 1:
-                yield group, pack(group[0], key)
+                yield from self._messages(group, key, 1, refused)
                 continue
             bundled = envelope.pack_bundle(group, self._env)
             if len(bundled.data) <= MAX_BUNDLE_BYTES:
                 yield group, wire.message(bundled, key)
             else:
                 waiting += [group[len(group) // 2 :], group[: len(group) // 2]]
+
+
+def _too_large(record: Record, message: bytes) -> Refused:
+    text = f"the record makes a message of {len(message)} bytes, Pub/Sub takes {MAX_REQUEST_BYTES} a request"
+    return Refused(record, "too_large", text)
 
 
 def notice(refused: Refused, env: str) -> Message:

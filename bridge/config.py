@@ -6,33 +6,21 @@ docs/operations.md lists each with its default.
 import argparse
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Literal, TypeVar
 
 import msgspec
 
+from bridge.properties import ConfigError, kafka_properties
 from envelope import MAX_BUNDLE
 
 T = TypeVar("T", bound=str)
 
-# What the guarantees stand on (docs/architecture.md): the bridge sets these itself.
-_OWN_PROPERTIES = {
-    "auto.commit.interval.ms": "it bounds what a killed bridge repeats",
-    "auto.offset.reset": "set BRIDGE_START to latest or earliest instead",
-    "default.topic.config": "write its properties each on a line of its own",
-    "enable.auto.commit": "the bridge commits what Pub/Sub acknowledged",
-    "enable.auto.offset.store": "the bridge stores what Pub/Sub acknowledged",
-    "enable.partition.eof": "an end that holds no record is a position too",
-}
 # https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names
 _PUBSUB_TOPIC = re.compile(r"projects/[a-z0-9][a-z0-9:.-]*/topics/(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,254}")
-_ASSIGNORS = ("range", "roundrobin", "range,roundrobin", "cooperative-sticky")
+# What Python, which looks for the start, and POSIX, which librdkafka subscribes by, read differently.
+_NOT_POSIX = re.compile(r"\\[A-Za-z0-9]|\(\?|\[\[|[*+?}][?+]")
 _OAUTH = "OAUTHBEARER"
 _ENV = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-
-
-class ConfigError(ValueError):
-    """A setting is wrong: the text is one line that names it and says what it should be."""
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -78,7 +66,7 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Config:
     if not _ENV.fullmatch(env):
         raise ConfigError(f"{'--env' if given.env else 'ENV'} is {env!r}: use up to 63 of a-z, 0-9, - and _")
     topics = _topics(environment)
-    kafka = _kafka(environment)
+    kafka = kafka_properties(environment)
     protocol = kafka.get("group.protocol", "classic").lower()  # librdkafka takes it in any case
     assignor = kafka.get("partition.assignment.strategy")
     return Config(
@@ -99,29 +87,6 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Config:
     )
 
 
-def read_properties(path: Path) -> dict[str, str]:
-    """Return the librdkafka properties in a file: `name=value` a line, # begins a comment line.
-
-    The values may be secrets, so no error repeats one.
-
-    Raises:
-        ConfigError: the file cannot be read, or a line is not a property.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeError) as error:
-        raise ConfigError(f"KAFKA_PROPERTIES_FILE {path}: {error}") from error
-    properties = {}
-    for number, line in enumerate(lines, start=1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        name, equals, value = line.partition("=")
-        if not equals or not name.strip():
-            raise ConfigError(f"KAFKA_PROPERTIES_FILE {path}, line {number}: not name=value")
-        properties[name.strip()] = value.strip()
-    return properties
-
-
 def _topics(environment: Mapping[str, str]) -> tuple[str, ...]:
     names = (name.strip() for name in _required(environment, "KAFKA_TOPICS").split(","))
     topics = tuple(dict.fromkeys(name for name in names if name))
@@ -131,11 +96,21 @@ def _topics(environment: Mapping[str, str]) -> tuple[str, ...]:
         )
     for pattern in topics:
         if pattern.startswith("^"):
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise ConfigError(f"KAFKA_TOPICS: the pattern {pattern!r} is wrong: {error}") from error
+            _check_pattern(pattern)
     return topics
+
+
+def _check_pattern(pattern: str) -> None:
+    other = _NOT_POSIX.search(pattern)
+    if other:
+        raise ConfigError(
+            f"KAFKA_TOPICS: the pattern {pattern!r} has {other.group()!r}: "
+            "use POSIX extended expressions, [0-9] for a digit"
+        )
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ConfigError(f"KAFKA_TOPICS: the pattern {pattern!r} is wrong: {error}") from error
 
 
 def _bundle(argument: str | None, environment: Mapping[str, str]) -> int | None:
@@ -149,50 +124,6 @@ def _bundle(argument: str | None, environment: Mapping[str, str]) -> int | None:
 def _wants_google_oauth(kafka: Mapping[str, str]) -> bool:
     mechanism = kafka.get("sasl.mechanisms", kafka.get("sasl.mechanism", ""))
     return mechanism == _OAUTH and not any(name.startswith("sasl.oauthbearer.") for name in kafka)
-
-
-def _kafka(environment: Mapping[str, str]) -> dict[str, str]:
-    file = environment.get("KAFKA_PROPERTIES_FILE")
-    given = read_properties(Path(file)) if file else {}
-    for name in given:
-        reason = "a callback is code, not text" if name.endswith("_cb") else _OWN_PROPERTIES.get(name)
-        if reason:
-            raise ConfigError(f"KAFKA_PROPERTIES_FILE {file}: {name} cannot be set: {reason}")
-    for name, variable in (("bootstrap.servers", "KAFKA_BOOTSTRAP_SERVERS"), ("group.id", "KAFKA_GROUP_ID")):
-        if environment.get(variable):
-            given[name] = environment[variable]
-        if not given.get(name):
-            raise ConfigError(f"{variable} is not set: set it, or {name} in KAFKA_PROPERTIES_FILE")
-    assignor = given.get("partition.assignment.strategy")
-    if assignor is not None and assignor not in _ASSIGNORS:
-        raise ConfigError(
-            f"KAFKA_PROPERTIES_FILE {file}: partition.assignment.strategy: use {' or '.join(_ASSIGNORS)}"
-        )
-    defaults = {
-        "client.id": "kafka-to-bigquery",
-        "isolation.level": "read_committed",
-        # A new topic or partition is noticed so soon; what was written before is read all the same.
-        "topic.metadata.refresh.interval.ms": "30000",
-        # Memory: what waits to be taken, and what one answer of a broker may add to it: these bytes, by
-        # partition and in all, are as they travel, and compressed they may hold twenty times as much.
-        "queued.max.messages.kbytes": "32768",
-        "fetch.message.max.bytes": "65536",
-        "fetch.max.bytes": "1048576",
-        # More than a cycle takes at once; each costs librdkafka some 600 bytes beside its own.
-        "queued.min.messages": "10000",
-        # Where they wait, a partition looks again so soon: librdkafka's own second is one of nothing.
-        "fetch.queue.backoff.ms": "100",
-        # Its lines are no JSON, and twenty a second where a broker refuses: errors come through `error_cb`.
-        "log_level": "2",
-    }
-    own = {
-        "auto.offset.reset": "error",
-        "enable.auto.offset.store": "false",
-        "enable.auto.commit": "true",
-        "enable.partition.eof": "true",
-        "auto.commit.interval.ms": "1000",
-    }
-    return {**defaults, **given, **own}
 
 
 def _pubsub_topic(environment: Mapping[str, str], name: str) -> str:

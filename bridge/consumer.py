@@ -52,7 +52,8 @@ Ends = dict[At, int]
 class Taken(msgspec.Struct, frozen=True):
     """Records in their order, and the position behind what was taken, by topic and partition.
 
-    A transaction's marker, or an aborted record, that ends the log is before that position too.
+    `take` adds to its lists; from then on they are as they are. A transaction's marker, or an aborted record,
+    that ends the log is before that position too.
     """
 
     records: list[Record]
@@ -93,6 +94,21 @@ def take(consumer: Consumer, max_records: int, max_bytes: int, wait_s: float) ->
             break
         messages = consumer.consume(min(TAKE_AT_ONCE, max_records - len(taken.records)), 0)
     return taken
+
+
+def log_bounds(consumer: Consumer, at: At, timeout_s: float) -> tuple[int, int]:
+    """Return where the partition's log begins and ends, asking its leader.
+
+    Raises:
+        StoppedByKafkaError: it did not answer within `timeout_s`, or there is none.
+    """
+    try:
+        low, high = consumer.get_watermark_offsets(TopicPartition(*at), timeout=timeout_s)
+    except KafkaException as error:
+        topic, partition = at
+        text = f"{topic}/{partition}: its leader does not say where its log begins and ends: {error}"
+        raise StoppedByKafkaError(text) from error
+    return low, high
 
 
 def store_offsets(consumer: Consumer, ends: Ends) -> None:

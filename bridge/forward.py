@@ -75,7 +75,7 @@ class Forwarder:
             AbandonedError: told to stop, and Pub/Sub did not acknowledge the last cycle in time.
             StoppedByKafkaError: Kafka said something that the bridge must not go on after.
         """
-        self._group.join()
+        self._group.join(self._stopping)
         while not self._stopping():
             self._group.forget()
             taken = take(self._consumer, self._max_records, self._max_bytes, WAIT_S)
@@ -139,14 +139,15 @@ class Forwarder:
                     said.add(result.error.code)
                     log.warning("Pub/Sub still does not take records: %s", result.error)
                 self._wait(taken.out_of_range, backoff * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-                backoff = min(
-                    backoff * 2, MAX_PERMANENT_BACKOFF_S if result.error.permanent else MAX_BACKOFF_S
-                )
+                most = MAX_PERMANENT_BACKOFF_S if result.error.permanent else MAX_BACKOFF_S
+                pending = result.pending
                 self._status.retries += 1
                 result = self._try_again(
                     [r for r in result.unsent if self._group.has(r)],
                     [r for r in result.refused if self._group.has(r.record)],
                 )
+                # Where some were taken there is no outage: the rest follow without the wait of one.
+                backoff = MIN_BACKOFF_S if result.pending < pending else min(backoff * 2, most)
         self._status.degraded = None
         taken = self._group.kept(taken)
         log.info("Pub/Sub takes records again", extra=fields(records=len(taken.records)))

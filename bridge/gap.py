@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import msgspec
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from bridge.consumer import log_bounds
+
 TIMEOUT_S = 30.0
 
 
@@ -45,7 +47,8 @@ def find(consumer: Consumer, partitions: Sequence[TopicPartition]) -> list[Gap]:
     """Return the gaps of the partitions, asking the brokers.
 
     Raises:
-        KafkaException: the brokers did not answer.
+        KafkaException: the coordinator did not answer.
+        StoppedByKafkaError: a partition's leader did not answer.
     """
     with contextlib.suppress(KafkaException):  # what was forwarded just now is no gap
         consumer.commit(asynchronous=False)
@@ -53,7 +56,7 @@ def find(consumer: Consumer, partitions: Sequence[TopicPartition]) -> list[Gap]:
     for partition in consumer.committed(list(partitions), timeout=TIMEOUT_S):
         if partition.error:
             raise KafkaException(partition.error)
-        low, high = consumer.get_watermark_offsets(partition, timeout=TIMEOUT_S)
+        low, high = log_bounds(consumer, (partition.topic, partition.partition), TIMEOUT_S)
         if not low <= partition.offset <= high:
             gaps.append(Gap(partition.topic, partition.partition, max(-1, partition.offset), low, high))
     return gaps

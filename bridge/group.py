@@ -5,7 +5,7 @@ client after it: only what is assigned can be paused or resumed.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -38,14 +38,16 @@ class Group:
         self._paused = False
         self._gone: set[At] = set()
 
-    def join(self) -> None:
-        """Join it for the first time.
+    def join(self, stopping: Callable[[], bool]) -> None:
+        """Join it for the first time; brokers that do not answer are asked again unless it is stopping.
 
         Raises:
             KafkaException: the brokers did not answer.
         """
-        self._known = existing(self._consumer, self._topics)
-        self.subscribe()
+        known = existing(self._consumer, self._topics, stopping)
+        if known is not None:
+            self._known = known
+            self.subscribe()
 
     def subscribe(self) -> None:
         """Join it; partitions arrive, and go, inside later polls."""

@@ -38,12 +38,12 @@ class Status(Collector):
         self.gaps: Counter[tuple[str, int]] = Counter()
         self.degraded: str | None = None
         self.refused: str | None = None
-        self._refused_at = float("-inf")
+        self._said_at: dict[str, float] = {}
         self.registry = CollectorRegistry()
         self.registry.register(self)
         self.latency = Histogram(
             "bridge_publish_seconds",
-            "From a publish request to its acknowledgement",
+            "From a publish request to when the loop took its acknowledgement, in their order",
             buckets=LATENCY_BUCKETS_S,
             registry=self.registry,
         )
@@ -68,9 +68,21 @@ class Status(Collector):
     def refuse(self, reason: str) -> None:
         """Note that the brokers refuse the bridge, and say so once a minute, however often it tries."""
         self.refused = reason
-        if self._clock() - self._refused_at >= REPORT_EVERY_S:
-            self._refused_at = self._clock()
+        if self._is_news("refused"):
             log.error("%s", reason)
+
+    def warn(self, text: str) -> None:
+        """Log what the client says of the brokers, the same once a minute, however often it tries them."""
+        if self._is_news(text.partition(" (after ")[0]):  # so many ms, in a state
+            log.warning("Kafka: %s", text)
+
+    def _is_news(self, what: str) -> bool:
+        now = self._clock()
+        self._said_at = {said: at for said, at in self._said_at.items() if now - at < REPORT_EVERY_S}
+        if what in self._said_at:
+            return False
+        self._said_at[what] = now
+        return True
 
     def report(self, consumer: Consumer) -> None:
         """Log the counts and the lag now."""

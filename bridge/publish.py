@@ -12,17 +12,18 @@ from typing import Literal
 import grpc
 import msgspec
 from google.api_core.gapic_v1 import routing_header
+from msgspec.structs import replace
 
 import envelope
-from bridge import wire
-from bridge.batch import AUTO_BUNDLE, Batch, Batcher, Refused, notice
+from bridge.batch import AUTO_BUNDLE, Batch, Batcher, Refused
 from bridge.stub import Call, Stub
 from envelope import Record
 
 MAX_IN_FLIGHT = 8
 RPC_TIMEOUT_S = 8.0
 LOOK_UP_S = 0.25
-# So many records refused in a row are not each at fault.
+# So many records refused in a row are not each at fault. Nor are more looked for in one call: halving the
+# requests down to each takes time, in which no poll comes.
 TOO_MANY_AT_FAULT = 100
 REFUSED = "refused_by_pubsub"
 # So many records in a cycle are heavy traffic: the bridge was busy while they gathered.
@@ -43,8 +44,9 @@ _TO_DO = {
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """Why Pub/Sub did not take records, and whether somebody has to do something about it."""
+    """Why a topic did not take records, and whether somebody has to do something about it."""
 
+    topic: str
     code: grpc.StatusCode
     text: str
 
@@ -54,20 +56,22 @@ class Failure(msgspec.Struct, frozen=True):
         return self.code in _TO_DO
 
     def __str__(self) -> str:
-        """Return the status, what Pub/Sub says, and what to do where somebody has to."""
+        """Return topic and status, what Pub/Sub says, and what to do where somebody has to."""
         to_do = _TO_DO.get(self.code)
-        return f"{self.code.name}: {self.text}" + (f" ({to_do})" if to_do else "")
-
-
-_ABANDONED = Failure(grpc.StatusCode.CANCELLED, "abandoned")
+        return f"{self.topic}: {self.code.name}: {self.text}" + (f" ({to_do})" if to_do else "")
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What became of the records that are not acknowledged; `error` is the last transient one."""
+    """What became of the records that are not acknowledged; with `error` they are to be tried again."""
 
     unsent: list[Record]
     refused: list[Refused]
     error: Failure | None
+
+    @property
+    def pending(self) -> int:
+        """How many records are not acknowledged, as themselves or as dead letters."""
+        return len(self.unsent) + len(self.refused)
 
 
 class _Lane:
@@ -108,24 +112,24 @@ class Publisher:
     ) -> None:
         self._stub = stub
         self._topic = topic
-        self._env = env
         self._batcher = Batcher(topic, env)
         self._abandoned = abandoned
         self._ordering = ordering
         self._bundle = bundle
         self._observe = observe
         self._refused_in_a_row = 0
+        self._given_up = Failure(topic, grpc.StatusCode.CANCELLED, "abandoned")
         self._metadata = (routing_header.to_grpc_metadata((("topic", topic),)),)  # type: ignore[no-untyped-call] # ships no types
 
     def publish(self, records: Sequence[Record], timeout_s: float = RPC_TIMEOUT_S) -> Result:
         """Publish the records and wait for all answers, each for `timeout_s` seconds at most.
 
-        A request that Pub/Sub refuses is halved until the record at fault stands alone. Where so many have
-        been refused since one was taken, also over several calls, the topic is at fault, and they are unsent.
-        The unsent of an ordering key keep their order.
+        A request that Pub/Sub refuses is halved until the record at fault stands alone; once so many do, what
+        is left is unsent. Where as many have been refused since one was taken, also over several calls, the
+        topic is at fault, and they are unsent too. The unsent of an ordering key keep their order.
         """
         result = self._publish(records, timeout_s)
-        if len(result.unsent) + len(result.refused) < len(records):
+        if result.pending < len(records):
             self._refused_in_a_row = 0
             return result
         at_fault = [each for each in result.refused if each.reason == REFUSED]
@@ -136,12 +140,13 @@ class Publisher:
         others = [each for each in result.refused if each.reason != REFUSED]
         never = {id(each.record) for each in others}
         unsent = [record for record in records if id(record) not in never]
-        return Result(unsent, others, Failure(grpc.StatusCode.INVALID_ARGUMENT, text))
+        return Result(unsent, others, Failure(self._topic, grpc.StatusCode.INVALID_ARGUMENT, text))
 
     def _publish(self, records: Sequence[Record], timeout_s: float) -> Result:  # noqa: C901, PLR0912 - one loop, read from above
         unsent: list[Record] = []
         refused: list[Refused] = []
         error: Failure | None = None
+        at_fault = 0
         bundle = self._bundle or (AUTO_BUNDLE if len(records) >= AUTO_BUNDLE_FROM else 1)
         # Packed as there is room for it: the next request is made while the others travel.
         ready = deque(
@@ -158,7 +163,7 @@ class Publisher:
                 # After an error no more is sent: each request would wait out its own time, and no poll comes.
                 elif error is not None or self._abandoned():
                     unsent += packed.records
-                    error = error or _ABANDONED
+                    error = error or self._given_up
                 else:
                     if lane.key:
                         ready.popleft()
@@ -175,13 +180,16 @@ class Publisher:
                 unsent += batch.records
             elif len(batch.records) == 1:
                 refused.append(Refused(batch.records[0], REFUSED, failure.text))
+                at_fault += 1
+                if at_fault == TOO_MANY_AT_FAULT:
+                    error = error or replace(failure, text=f"{at_fault} records are at fault: {failure.text}")
             else:
                 middle = len(batch.records) // 2
                 for half in (batch.records[middle:], batch.records[:middle]):
                     lane.sources.appendleft(self._batcher.batches(half, lane.key, bundle, refused))
             if lane.sources and (lane.key or lane not in ready):
                 ready.append(lane)
-        return Result(unsent, refused, error)
+        return Result(unsent, refused, error if unsent else None)
 
     def _by_ordering_key(self, records: Sequence[Record]) -> Iterable[tuple[str, Sequence[Record]]]:
         if self._ordering == "none":
@@ -195,11 +203,12 @@ class Publisher:
         self, refused: Sequence[Refused], timeout_s: float = RPC_TIMEOUT_S
     ) -> tuple[list[Refused], Failure | None]:
         """Publish what is left of refused records, and return those not acknowledged with the error."""
-        for index, dead_letter in enumerate(refused):
-            request = wire.request(self._topic, [wire.message(notice(dead_letter, self._env))])
-            failure = self._wait(self._send(request, timeout_s))
+        published = 0
+        for batch in self._batcher.notices(refused):
+            failure = self._wait(self._send(batch.request, timeout_s))
             if failure is not None:
-                return list(refused[index:]), failure
+                return list(refused[published:]), failure
+            published += len(batch.records)
         return [], None
 
     def _send(self, request: bytes, timeout_s: float) -> Call:
@@ -215,8 +224,8 @@ class Publisher:
             except grpc.FutureTimeoutError:
                 continue
             except grpc.FutureCancelledError:
-                return _ABANDONED
+                return self._given_up
             except grpc.RpcError as error:
-                return Failure(error.code(), error.details() or "")
+                return Failure(self._topic, error.code(), error.details() or "")
             else:
                 return None

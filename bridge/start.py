@@ -8,47 +8,51 @@ commit, and a commit that has gone out of range is an error, never a silent jump
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Literal
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import ClusterMetadata  # type: ignore[attr-defined] # it is there
 
-from bridge.consumer import At, places
+from bridge.consumer import At, log_bounds, places
 from logs import fields, log
 
 TIMEOUT_S = 30.0
 ASK_AGAIN_AFTER_S = 5.0
 
 
-def existing(consumer: Consumer, topics: Sequence[str]) -> frozenset[At]:
+def existing(consumer: Consumer, topics: Sequence[str], stopping: Callable[[], bool]) -> frozenset[At] | None:
     """Return the partitions that are there now, of topics by name and by patterns, which begin with ^.
 
-    It is the first question to the brokers. Where they refuse a password or a certificate, the consumer's
-    `error_cb` is told so meanwhile. It cannot be asked inside a rebalance: after `list_topics` in a callback,
-    the client aborts the process at the next one.
+    Return None where the brokers do not answer while `stopping`. It is the first question to them: where
+    they refuse a password or a certificate, the consumer's `error_cb` is told so meanwhile. It cannot be
+    asked inside a rebalance: after `list_topics` in a callback, the client aborts the process at the next.
 
     Raises:
         KafkaException: the brokers did not answer.
     """
     names = {topic for topic in topics if not topic.startswith("^")}
     patterns = [re.compile(topic) for topic in topics if topic.startswith("^")]
-    there = _ask(consumer, time.monotonic() + TIMEOUT_S).topics
+    answer = _ask(consumer, time.monotonic() + TIMEOUT_S, stopping)
+    if answer is None:
+        return None
     return frozenset(
         (name, partition)
-        for name, topic in there.items()
+        for name, topic in answer.topics.items()
         if name in names or any(pattern.search(name) for pattern in patterns)
         for partition in topic.partitions
     )
 
 
-def _ask(consumer: Consumer, until: float) -> ClusterMetadata:
+def _ask(consumer: Consumer, until: float, stopping: Callable[[], bool]) -> ClusterMetadata | None:
     while True:
         try:
             answer: ClusterMetadata = consumer.list_topics(timeout=ASK_AGAIN_AFTER_S)
         except KafkaException:
             consumer.poll(0)  # calls error_cb
+            if stopping():
+                return None
             if time.monotonic() >= until:
                 raise
         else:
@@ -68,7 +72,8 @@ def commit_start_positions(
     at the beginning.
 
     Raises:
-        KafkaException: the brokers did not answer or refused; nothing has been fetched.
+        KafkaException: the coordinator did not answer or refused; nothing has been fetched.
+        StoppedByKafkaError: a partition's leader did not answer.
     """
     missing = _uncommitted(consumer, places(assigned))
     if not missing:
@@ -79,7 +84,7 @@ def commit_start_positions(
     at_end = is_new_group and policy == "latest"
     positions = {}
     for at in without if is_new_group else missing:
-        low, high = consumer.get_watermark_offsets(TopicPartition(*at), timeout=TIMEOUT_S)
+        low, high = log_bounds(consumer, at, TIMEOUT_S)
         positions[at] = high if at_end and at in known else low
     # Asked again: another member may have committed for these meanwhile, and forwards from there.
     positions = {at: positions[at] for at in sorted(_uncommitted(consumer, positions.keys()))}

@@ -9,8 +9,9 @@ from typing import cast
 
 import pytest
 
-from bridge.config import Config, ConfigError, load
+from bridge.config import Config, load
 from bridge.health import Status, serve
+from bridge.properties import ConfigError
 from tests.infra.conftest import REPOSITORY, Resource
 from tests.infra.test_watching import values
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.config import ConfigError, load, read_properties
+from bridge.config import load
+from bridge.properties import ConfigError, read_properties
 
 MINIMAL = {
     "KAFKA_TOPICS": "orders",
@@ -310,3 +311,19 @@ def test_unknown_assignor_is_named(write: Write) -> None:
 def test_oauthbearer_without_a_method_is_google(write: Write, lines: str, google: bool) -> None:  # noqa: FBT001
     """OAUTHBEARER takes Google's tokens unless the file says where others come from."""
     assert load([], {**MINIMAL, "KAFKA_PROPERTIES_FILE": str(write(lines))}).google_oauth == google
+
+
+@pytest.mark.parametrize(
+    "pattern", [r"^a\d+", r"^\w", "^(?i)a", "^(?:a|b)", "^a.*?b", "^a++", "^[[:alpha:]]"]
+)
+def test_pattern_that_two_dialects_read_differently(pattern: str) -> None:
+    """Python looks for a group's start, librdkafka subscribes by POSIX: both must mean the same topics."""
+    text = refusal({**MINIMAL, "KAFKA_TOPICS": pattern})
+    assert text.startswith("KAFKA_TOPICS: the pattern ")
+    assert "POSIX" in text
+
+
+@pytest.mark.parametrize("pattern", [r"^a\.b", "^[a-z]+_v[0-9]{2}$", "^(a|b)?c*$", r"^a\?", "^a+b"])
+def test_pattern_of_both_dialects(pattern: str) -> None:
+    """What both read alike is taken."""
+    assert load([], {**MINIMAL, "KAFKA_TOPICS": pattern}).topics == (pattern,)

@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from bridge.batch import Refused
 from bridge.consumer import StoppedByKafkaError
-from bridge.forward import AbandonedError, Forwarder
+from bridge.forward import MIN_BACKOFF_S, AbandonedError, Forwarder
 from bridge.health import Status
 from bridge.publish import Failure, Publisher, Result
 from envelope import Record
@@ -25,7 +25,7 @@ P0, P1, P2 = ("t", 0), ("t", 1), ("t", 2)
 
 def unavailable(text: str) -> Failure:
     """Return a failure that passes."""
-    return Failure(grpc.StatusCode.UNAVAILABLE, text)
+    return Failure("p/t", grpc.StatusCode.UNAVAILABLE, text)
 
 
 class FakeConsumer:
@@ -700,10 +700,10 @@ def test_outage_is_said_once_and_the_recovery_once(bridge: Bridge, caplog: pytes
         bridge.run(message(P0, 1))
     said = [r.getMessage() for r in caplog.records if "Pub/Sub" in r.getMessage()]
     assert said == [
-        "Pub/Sub does not take records, holding: UNAVAILABLE: down",
+        "Pub/Sub does not take records, holding: p/t: UNAVAILABLE: down",
         "Pub/Sub takes records again",
     ]
-    assert set(unready) == {"Pub/Sub does not take records: UNAVAILABLE: down"}
+    assert set(unready) == {"Pub/Sub does not take records: p/t: UNAVAILABLE: down"}
     assert bridge.status.unready() is None
     assert bridge.status.retries == 10
 
@@ -713,7 +713,7 @@ def test_permanent_error_is_named_and_retried_slowly(
 ) -> None:
     """A topic that is missing is said with what to do, and asked after more slowly."""
     times: list[float] = []
-    missing = Failure(grpc.StatusCode.NOT_FOUND, "Topic not found")
+    missing = Failure("p/t", grpc.StatusCode.NOT_FOUND, "Topic not found")
 
     def not_found(records: Sequence[Record]) -> Result:
         times.append(bridge.consumer.now)
@@ -722,8 +722,22 @@ def test_permanent_error_is_named_and_retried_slowly(
     bridge.publisher.results = [down, *[not_found] * 12]
     bridge.run(message(P0, 1))
     said = [r.getMessage() for r in caplog.records if "NOT_FOUND" in r.getMessage()]
-    assert said == ["Pub/Sub still does not take records: NOT_FOUND: Topic not found (create the topic)"]
+    assert said == ["Pub/Sub still does not take records: p/t: NOT_FOUND: Topic not found (create the topic)"]
     assert 15 <= max(after - before for before, after in itertools.pairwise(times)) <= 30.01
+
+
+def test_hold_that_gets_on_does_not_wait_longer_each_time(bridge: Bridge) -> None:
+    """Where each attempt has some taken, there is no outage, and the next one follows at once."""
+    times: list[float] = []
+
+    def one_taken(records: Sequence[Record]) -> Result:
+        times.append(bridge.consumer.now)
+        return Result([*records[1:]], [], unavailable("some are at fault"))
+
+    bridge.publisher.results = [one_taken] * 20
+    bridge.run(*[message(P0, n) for n in range(30)])
+    assert bridge.stored == [("t", 0, 30)]
+    assert max(after - before for before, after in itertools.pairwise(times)) <= MIN_BACKOFF_S
 
 
 def test_probes_are_few_while_holding(bridge: Bridge) -> None:

@@ -191,6 +191,20 @@ def test_metrics_are_prometheus_text(port: int, status: Status, clock: Clock) ->
     assert samples.items() >= expected.items()
 
 
+def test_broker_that_is_down_is_said_once_a_minute(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """The client tries it twenty times a second, and says so each time, with other milliseconds."""
+    status = Status(clock)
+    for tried in range(4):
+        status.warn(f"a:9092/1: Connection refused (after {tried}ms in state CONNECT)")
+        status.warn(f"b:9092/2: Connection refused (after {tried}ms in state CONNECT)")
+        clock.now += REPORT_EVERY_S / 3
+    assert caplog.messages == [
+        f"Kafka: {at}: Connection refused (after {tried}ms in state CONNECT)"
+        for tried in (0, 3)
+        for at in ("a:9092/1", "b:9092/2")
+    ]
+
+
 def test_refusal_is_said_once_a_minute(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     """However often brokers refuse the bridge, a minute has one line of it; /readyz has the reason."""
     status = Status(clock)

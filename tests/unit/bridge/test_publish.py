@@ -9,7 +9,14 @@ from google.pubsub_v1.types import pubsub
 
 import envelope
 from bridge.batch import MAX_BUNDLE_BYTES, MAX_REQUEST_BYTES, MAX_REQUEST_MESSAGES, Refused
-from bridge.publish import AUTO_BUNDLE_FROM, MAX_IN_FLIGHT, RPC_TIMEOUT_S, Publisher, Result
+from bridge.publish import (
+    AUTO_BUNDLE_FROM,
+    MAX_IN_FLIGHT,
+    RPC_TIMEOUT_S,
+    TOO_MANY_AT_FAULT,
+    Publisher,
+    Result,
+)
 from envelope import Header, Record
 
 TOPIC = "projects/p/topics/events"
@@ -279,7 +286,7 @@ def test_transient_error_leaves_its_records_unsent(code: grpc.StatusCode) -> Non
     result = publisher(stub).publish(these)
     assert result.unsent == [these[1]]
     assert result.refused == []
-    assert str(result.error).startswith(f"{code.name}: bad")
+    assert str(result.error).startswith(f"{TOPIC}: {code.name}: bad")
     assert offsets(stub.acknowledged) == [0, 2]
 
 
@@ -297,7 +304,7 @@ def test_transient_error_while_halving_loses_no_half() -> None:
     refused = [each.record for each in result.refused]
     assert offsets([*result.unsent, *refused, *stub.acknowledged]) == list(range(100))
     assert {*range(50, 100)} <= {*offsets(result.unsent)}
-    assert str(result.error) == "UNAVAILABLE: made up"
+    assert str(result.error) == f"{TOPIC}: UNAVAILABLE: made up"
 
 
 def test_after_an_error_nothing_more_is_sent() -> None:
@@ -325,7 +332,7 @@ def test_topic_that_refuses_everything_makes_no_dead_letters() -> None:
     assert offsets(result.unsent) == list(range(100))
     assert result.refused == []
     assert result.error is not None
-    assert str(result.error).startswith("INVALID_ARGUMENT: for 100 records in a row: ")
+    assert str(result.error).startswith(f"{TOPIC}: INVALID_ARGUMENT: for 100 records in a row: ")
     assert result.error.permanent
 
 
@@ -349,6 +356,28 @@ def test_refused_records_are_counted_from_call_to_call() -> None:
     assert [refused(90), refused(10)] == [90, 0]
 
 
+@pytest.mark.parametrize("good", [2, 100])
+def test_no_more_than_a_hundred_at_fault_are_looked_for_in_a_call(good: int) -> None:
+    """Each takes requests of its own, in which no poll comes: the rest goes back, and none is lost."""
+    bad = [n for n in range(8_000) if n % good]
+    stub = FakeStub(refuse(*bad))
+    these = records(8_000)
+    result = publisher(stub).publish(these)
+    assert TOO_MANY_AT_FAULT <= len(result.refused) < TOO_MANY_AT_FAULT + MAX_IN_FLIGHT
+    assert len(stub.requests) < 4_000
+    refused = [each.record for each in result.refused]
+    assert offsets([*result.unsent, *refused, *stub.acknowledged]) == list(range(8_000))
+    assert {*offsets(refused)} <= {*bad}
+    assert str(result.error).startswith(f"{TOPIC}: INVALID_ARGUMENT: 100 records are at fault: bad")
+
+
+def test_a_hundred_at_fault_and_nothing_left_is_no_error() -> None:
+    """Where nothing is left to be tried again, there is nothing to hold."""
+    stub = FakeStub(refuse(*range(100)))
+    result = publisher(stub).publish(records(150))
+    assert (len(result.refused), result.unsent, result.error) == (100, [], None)
+
+
 def test_what_is_too_large_stays_refused_when_the_topic_is_at_fault() -> None:
     """No topic takes it, so it is not tried again with the others."""
     stub = FakeStub(lambda _: Failure(Status.INVALID_ARGUMENT))
@@ -366,7 +395,7 @@ def test_abandoned_call_is_cancelled() -> None:
     result = publisher(stub, lambda: next(looks)).publish(records(3))
     assert [call.cancelled for call in stub.calls] == [True]
     assert offsets(result.unsent) == [0, 1, 2]
-    assert str(result.error) == "CANCELLED: abandoned"
+    assert str(result.error) == f"{TOPIC}: CANCELLED: abandoned"
 
 
 def test_abandoning_many_calls_takes_no_longer_than_one() -> None:
@@ -449,12 +478,22 @@ def test_dead_letter_of_a_huge_key() -> None:
 @pytest.mark.parametrize("code", [Status.UNAVAILABLE, Status.INVALID_ARGUMENT])
 def test_dead_letters_not_acknowledged_come_back(code: grpc.StatusCode) -> None:
     """Dead letters that are not acknowledged, for whatever cause, are returned with the error."""
-    refused = [Refused(record(n), "too_large", "x") for n in range(4)]
+    headers: tuple[Header, ...] = (("h", bytes(6_000_000)),)  # two of these do not fit in a request
+    refused = [Refused(record(n, headers=headers if n == 2 else ()), "too_large", "x") for n in range(4)]
     stub = FakeStub(refuse(2, code=code))
     left, error = publisher(stub).publish_dead_letters(refused)
     assert left == refused[2:]
-    assert str(error).startswith(f"{code.name}: bad")
+    assert str(error).startswith(f"{TOPIC}: {code.name}: bad")
     assert offsets(stub.acknowledged) == [0, 1]
+
+
+def test_dead_letters_go_many_to_a_request() -> None:
+    """Eight thousand are not eight thousand requests one after the other, in which no poll comes."""
+    stub = FakeStub()
+    refused = [Refused(record(n), "too_large", "x") for n in range(8_000)]
+    assert publisher(stub).publish_dead_letters(refused) == ([], None)
+    assert [r.offset for r in stub.acknowledged] == list(range(8_000))
+    assert len(stub.requests) <= 8_000 // 500
 
 
 def test_abandoned_dead_letter_comes_back() -> None:
@@ -464,7 +503,7 @@ def test_abandoned_dead_letter_comes_back() -> None:
     looks = iter([False, True])
     left, error = publisher(stub, lambda: next(looks)).publish_dead_letters(refused)
     assert left == refused
-    assert str(error) == "CANCELLED: abandoned"
+    assert str(error) == f"{TOPIC}: CANCELLED: abandoned"
     assert [call.cancelled for call in stub.calls] == [True]
 
 

@@ -7,6 +7,7 @@ from typing import Literal, cast
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from bridge.consumer import StoppedByKafkaError
 from bridge.start import commit_start_positions, existing
 
 At = tuple[str, int]
@@ -138,8 +139,8 @@ def test_existing_partitions_are_found_by_name_and_by_pattern() -> None:
     """Names and patterns give the partitions that are there; a pattern is tried as librdkafka does."""
     topics = {name: SimpleNamespace(partitions={0: None, 1: None}) for name in ("a", "b1", "c")}
     consumer = SimpleNamespace(list_topics=lambda *, timeout: SimpleNamespace(topics=topics, timeout=timeout))
-    there = existing(cast("Consumer", consumer), ["a", "^b.*", "missing"])
-    assert there == {("a", 0), ("a", 1), ("b1", 0), ("b1", 1)}
+    there = existing(cast("Consumer", consumer), ["a", "^b.*", "missing"], lambda: False)
+    assert there == frozenset({("a", 0), ("a", 1), ("b1", 0), ("b1", 1)})
 
 
 def test_brokers_that_do_not_answer_are_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,8 +157,34 @@ def test_brokers_that_do_not_answer_are_asked_again(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     consumer = cast("Consumer", SimpleNamespace(list_topics=list_topics, poll=served.append))
-    assert existing(consumer, ["a"]) == {("a", 0)}
+    assert existing(consumer, ["a"], lambda: False) == frozenset({("a", 0)})
     assert served == [0, 0]
     with pytest.raises(KafkaException, match="no answer"):
-        existing(consumer, ["a"])
+        existing(consumer, ["a"], lambda: False)
     assert now[0] < 60
+
+
+def test_brokers_that_do_not_answer_do_not_keep_a_bridge_that_is_told_to_stop() -> None:
+    """It does not ask again, and has nothing to join for."""
+    asked: list[float] = []
+
+    def list_topics(*, timeout: float) -> SimpleNamespace:
+        asked.append(timeout)
+        raise KafkaException(KafkaError(KafkaError._TRANSPORT, "no answer"))  # noqa: SLF001
+
+    consumer = cast("Consumer", SimpleNamespace(list_topics=list_topics, poll=lambda _: None))
+    assert existing(consumer, ["a"], lambda: True) is None
+    assert len(asked) == 1
+
+
+def test_partition_without_a_leader_is_named() -> None:
+    """Where a partition has no leader, the text says which."""
+    consumer = FakeConsumer(ENDS)
+
+    def no_leader() -> None:
+        raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE, "no leader"))
+
+    consumer.before_ends = no_leader
+    with pytest.raises(StoppedByKafkaError, match=r"^[ab]/[01]: its leader does not say .*no leader"):
+        start(consumer, [("a", 1)], "earliest")
+    assert consumer.commits == []
