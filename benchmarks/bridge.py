@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 import requests
+from confluent_kafka import Producer
 from google.pubsub_v1.types import pubsub as messages
 from rich.console import Console
 from rich.progress import track
@@ -37,6 +38,7 @@ HEADERS: list[tuple[str, str | bytes | None]] = [
 LOOK_EVERY_S = 0.5  # each look is a request that the bridge answers
 GIVE_UP_AFTER_S = 600.0
 KEYED = 20_000
+COMPRESSED: dict[str, str | int] = {"compression.type": "zstd", "linger.ms": 100, "batch.size": 1_000_000}
 CONTENDERS = ("floor", "publisher", "plain", "bundle")
 NAMES = {
     "floor": "consuming only",
@@ -72,10 +74,12 @@ class Bench:
             for name in ("events", "dead-letters"):
                 client.create_topic(name=f"projects/p/topics/{name}")
 
-    def fill(self, topic: str, count: int, partitions: int) -> None:
+    def fill(self, topic: str, count: int, partitions: int, *, compressed: bool = False) -> None:
         """Create a topic and produce the messages."""
         self.kafka.create_topic(topic, partitions=partitions)
         producer = self.kafka.producer
+        if compressed:
+            producer = Producer({"bootstrap.servers": self.kafka.bootstrap_servers, **COMPRESSED})
         for number in range(count):
             while True:
                 try:
@@ -237,7 +241,7 @@ def main() -> None:
     parser.add_argument(
         "--sweep",
         action="store_true",
-        help="also 10,000 and 1,000,000 messages, 1 and 64 partitions, ordering",
+        help="also 10,000 and 1,000,000 messages, compressed ones, 1 and 64 partitions, ordering",
     )
     arguments = parser.parse_args()
     console = Console(stderr=True)
@@ -250,11 +254,18 @@ def main() -> None:
         for name in track(turns, "contenders", console=console):
             runs[name].append(bench.run(name, "bench", count))
         if arguments.sweep:
-            for size, partitions in ((10_000, 8), (1_000_000, 8), (count, 1), (count, 64)):
-                topic = f"bench-{size}-{partitions}"
-                bench.fill(topic, size, partitions)
+            for size, partitions, compressed in (
+                (10_000, 8, False),
+                (1_000_000, 8, False),
+                (1_000_000, 64, True),
+                (count, 1, False),
+                (count, 64, False),
+            ):
+                label = f"{size:,} messages, partitions: {partitions}" + (", in zstd" if compressed else "")
+                topic = f"bench-{len(sweep)}"
+                bench.fill(topic, size, partitions, compressed=compressed)
                 found = middle([bench.run("plain", topic, size) for _ in range(arguments.repeat)])
-                sweep.append((f"{size:,} messages, partitions: {partitions}", found))
+                sweep.append((label, found))
             bench.fill("bench-keys", KEYED, 8)
             for ordering in ("none", "partition", "key"):
                 found = bench.run("plain", "bench-keys", KEYED, BRIDGE_ORDERING=ordering)

@@ -18,6 +18,8 @@ _OWN = {
     "enable.auto.commit": "true",
     "enable.partition.eof": "true",
     "auto.commit.interval.ms": "1000",
+    # A producer's; here it would only keep fetch.max.bytes from being smaller than it is.
+    "message.max.bytes": "1000",
 }
 _DEFAULTS = {
     "client.id": "kafka-to-bigquery",
@@ -25,10 +27,10 @@ _DEFAULTS = {
     # A new topic or partition is noticed so soon; what was written before is read all the same.
     "topic.metadata.refresh.interval.ms": "30000",
     # Memory: what waits to be taken, and what one answer of a broker may add to it: these bytes, by
-    # partition and in all, are as they travel, and compressed they may hold twenty times as much.
+    # partition and in all, are as they travel, and compressed they may hold a hundred times as much.
     "queued.max.messages.kbytes": "32768",
-    "fetch.message.max.bytes": "65536",
-    "fetch.max.bytes": "1048576",
+    "fetch.message.max.bytes": "32768",
+    "fetch.max.bytes": "524288",
     # More than a cycle takes at once; each costs librdkafka some 600 bytes beside its own.
     "queued.min.messages": "10000",
     # Where they wait, a partition looks again so soon: librdkafka's own second is one of nothing.
