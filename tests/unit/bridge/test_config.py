@@ -200,9 +200,11 @@ def test_properties_file_reaches_librdkafka(write: Write) -> None:
         "sasl.password=a=b==#c\n"
         "client.id=mine\n"
         "sasl.oauthbearer.config=\n"
+        "message.max.bytes=9000000\n"
     )
     kafka = load([], {**MINIMAL, "KAFKA_PROPERTIES_FILE": str(path)}).kafka
     assert kafka["security.protocol"] == "SASL_SSL"
+    assert kafka["message.max.bytes"] == "1000"  # a producer's: librdkafka would refuse fetch.max.bytes
     assert kafka["sasl.username"] == "someone"
     assert kafka["sasl.password"] == "a=b==#c"
     assert kafka["sasl.oauthbearer.config"] == ""

@@ -819,6 +819,23 @@ def test_told_to_stop_before_the_first_turn(bridge: Bridge) -> None:
     assert bridge.events == []
 
 
+def test_group_is_not_joined_while_stopping_before_the_brokers_answered(
+    bridge: Bridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would not know the partitions that were there, and commit a new group's start as its beginning."""
+
+    def silent(*, timeout: float) -> SimpleNamespace:
+        raise KafkaException(KafkaError(KafkaError._TRANSPORT, f"no answer in {timeout} s"))  # noqa: SLF001
+
+    def joined(*_: object, **__: object) -> None:
+        pytest.fail("joined")
+
+    monkeypatch.setattr(bridge.consumer, "list_topics", silent)
+    monkeypatch.setattr(bridge.consumer, "poll", lambda _: None)
+    monkeypatch.setattr(bridge.consumer, "subscribe", joined)
+    bridge.forwarder.run()
+
+
 def test_status_line_goes_on_while_holding(bridge: Bridge, caplog: pytest.LogCaptureFixture) -> None:
     """The line a minute is written during an outage too."""
     bridge.publisher.results = [down] * 80
