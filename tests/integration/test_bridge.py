@@ -240,6 +240,15 @@ def test_outage_of_pubsub_loses_nothing(fragile: World) -> None:
     assert sum(fragile.committed().values()) == 402
 
 
+def test_sigterm_while_kafka_does_not_answer(world: World) -> None:
+    """Brokers that are down at the start are said once, not at each try; SIGTERM ends the bridge with 0."""
+    bridge = world.start(KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1")
+    eventually(lambda: says(bridge, "brokers are down"))
+    code, _ = terminate(bridge)
+    assert code == 0
+    assert len([line for line in lines(bridge) if "Connection refused" in str(line["message"])]) == 1
+
+
 def test_sigterm_while_pubsub_is_down(fragile: World) -> None:
     """Told to stop during an outage, the bridge ends in time with 0; what it held is read again."""
     fragile.produce([b"before"])
