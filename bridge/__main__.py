@@ -84,7 +84,7 @@ def run(config: Config, stop: Stop) -> int:
     except GoogleAuthError as error:
         raise ConfigError(f"no credentials for Pub/Sub: {error}") from error
     status = Status(time.monotonic)
-    commits = Commits()
+    commits = Commits(status.warn)
     consumer = _open_consumer(config, status, commits)
     events = Publisher(
         stub,
@@ -156,7 +156,7 @@ def _open_consumer(config: Config, status: Status, commits: Commits) -> Consumer
         text = error.args[0].str()
         for value in config.kafka.values():  # any of them may be a secret
             text = text.replace(f'"{value}"', '"…"')
-        raise ConfigError(f"librdkafka refuses a property: {text}") from None
+        raise ConfigError(f"librdkafka refuses a property: {text.strip()}") from None
 
 
 def main() -> int:

@@ -6,7 +6,7 @@ docs/operations.md lists each with its default.
 import argparse
 import re
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypeVar
+from typing import Literal, NoReturn, TypeVar
 
 import msgspec
 
@@ -17,8 +17,13 @@ T = TypeVar("T", bound=str)
 
 # https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names
 _PUBSUB_TOPIC = re.compile(r"projects/[a-z0-9][a-z0-9:.-]*/topics/(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,254}")
-# What Python, which looks for the start, and POSIX, which librdkafka subscribes by, read differently.
-_NOT_POSIX = re.compile(r"\\[A-Za-z0-9]|\(\?|\[\[|[*+?}][?+]")
+# A pattern is read three times: by Python for where to start, by librdkafka as POSIX in the classic protocol,
+# by the brokers as RE2 and for the whole name in KIP-848. What this takes means the same to all of them.
+_TERM = r"(?:[A-Za-z0-9_.-]|\\\.|\[\^?[A-Za-z0-9._-]+\])(?:[*+?]|\{[0-9]{1,3}\})?"
+_GROUP = rf"\((?:{_TERM})*(?:\|(?:{_TERM})*)*\)[*+?]?"
+_PATTERN = re.compile(rf"\^(?:{_TERM}|{_GROUP})*(?:\.\*|\$)")
+# https://github.com/apache/kafka/blob/4.1/clients/src/main/java/org/apache/kafka/common/internals/Topic.java
+_KAFKA_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _OAUTH = "OAUTHBEARER"
 _ENV = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
@@ -48,13 +53,18 @@ class Config(msgspec.Struct, frozen=True):
     max_bytes: int
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(message)
+
+
 def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Config:
     """Return the settings.
 
     Raises:
         ConfigError: one of them is missing or wrong.
     """
-    parser = argparse.ArgumentParser(prog="python -m bridge", description="Forward Kafka records to Pub/Sub.")
+    parser = _Parser(prog="python -m bridge", description="Forward Kafka records to Pub/Sub.")
     parser.add_argument("--env", help="name of the environment, kept in every row (default: $ENV, else dev)")
     parser.add_argument(
         "--bundle",
@@ -66,6 +76,10 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Config:
     if not _ENV.fullmatch(env):
         raise ConfigError(f"{'--env' if given.env else 'ENV'} is {env!r}: use up to 63 of a-z, 0-9, - and _")
     topics = _topics(environment)
+    pubsub_topic = _pubsub_topic(environment, "PUBSUB_TOPIC")
+    dead_letter_topic = _pubsub_topic(environment, "PUBSUB_DEAD_LETTER_TOPIC")
+    if dead_letter_topic == pubsub_topic:
+        raise ConfigError(f"PUBSUB_DEAD_LETTER_TOPIC is PUBSUB_TOPIC, {pubsub_topic}: use another topic")
     kafka = kafka_properties(environment)
     protocol = kafka.get("group.protocol", "classic").lower()  # librdkafka takes it in any case
     assignor = kafka.get("partition.assignment.strategy")
@@ -79,8 +93,8 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Config:
         kafka=kafka,
         incremental=protocol == "consumer" or assignor == "cooperative-sticky",
         google_oauth=_wants_google_oauth(kafka),
-        pubsub_topic=_pubsub_topic(environment, "PUBSUB_TOPIC"),
-        dead_letter_topic=_pubsub_topic(environment, "PUBSUB_DEAD_LETTER_TOPIC"),
+        pubsub_topic=pubsub_topic,
+        dead_letter_topic=dead_letter_topic,
         health_port=_integer(environment, "PORT", 8080, 0, 65_535),
         max_records=_integer(environment, "BRIDGE_MAX_RECORDS", 8_000, 1, 1_000_000),
         max_bytes=_integer(environment, "BRIDGE_MAX_BYTES", 16_000_000, 1, 1_000_000_000),
@@ -94,18 +108,21 @@ def _topics(environment: Mapping[str, str]) -> tuple[str, ...]:
         raise ConfigError(
             "KAFKA_TOPICS must be topic names, or patterns that begin with ^, with commas between"
         )
-    for pattern in topics:
-        if pattern.startswith("^"):
-            _check_pattern(pattern)
+    for topic in topics:
+        if topic.startswith("^"):
+            _check_pattern(topic)
+        elif not _KAFKA_TOPIC.fullmatch(topic):
+            raise ConfigError(
+                f"KAFKA_TOPICS: {topic!r} is no topic: use up to 249 of a-z, A-Z, 0-9, ., _ and -"
+            )
     return topics
 
 
 def _check_pattern(pattern: str) -> None:
-    other = _NOT_POSIX.search(pattern)
-    if other:
+    if not _PATTERN.fullmatch(pattern):
         raise ConfigError(
-            f"KAFKA_TOPICS: the pattern {pattern!r} has {other.group()!r}: "
-            "use POSIX extended expressions, [0-9] for a digit"
+            f"KAFKA_TOPICS: the pattern {pattern!r}: use ^, characters of names, "
+            r". \. [a-z] (a|b) * + ? {2}, and .* or $ at the end"
         )
     try:
         re.compile(pattern)

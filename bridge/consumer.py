@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
 import msgspec
 from confluent_kafka import (
@@ -143,20 +143,21 @@ def is_refusal(error: KafkaError) -> bool:
 class Commits:
     """The commits that the consumer makes, and the last of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        self._warn = warn
         self._answered = self._rebalancing = False
 
     def on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
-        """Take the answer to a commit, as librdkafka's `on_commit`, and log what failed."""
+        """Take the answer to a commit, as librdkafka's `on_commit`, and warn of what failed."""
         self._answered = True
         if error is not None and error.code() == KafkaError._NO_OFFSET:  # noqa: SLF001 - nothing was stored
             return
         errors = {f"{p.topic}/{p.partition}": p.error or error for p in partitions if p.error or error}
         self._rebalancing = any(each is not None and each.code() in REBALANCING for each in errors.values())
-        if errors:
-            # What is stored is committed with the next one, unless another member has the partition by now.
-            failed = {at: str(each) for at, each in errors.items()}
-            log.warning("commit failed", extra=fields(partitions=failed))
+        # What is stored is committed with the next one, unless another member has the partition by now.
+        for text in sorted({each.str() for each in errors.values() if each is not None}):
+            failed = sorted(at for at, each in errors.items() if each is not None and each.str() == text)
+            self._warn(f"commit failed: {text} ({', '.join(failed)})")
 
     def commit_stored(self, consumer: Consumer, seconds: float) -> None:
         """Commit what is stored, before the consumer is closed, and return after so long at most.

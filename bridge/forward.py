@@ -129,34 +129,37 @@ class Forwarder:
         log.error(
             "Pub/Sub does not take records, holding: %s", error, extra=fields(records=len(taken.records))
         )
-        said = {error.code}
+        said = {(error.topic, error.code)}
         self._group.forget()
         backoff = MIN_BACKOFF_S
         with self._group.paused():
             while result.error is not None:
                 self._status.degraded = f"Pub/Sub does not take records: {result.error}"
-                if result.error.code not in said:
-                    said.add(result.error.code)
+                if (result.error.topic, result.error.code) not in said:
+                    said.add((result.error.topic, result.error.code))
                     log.warning("Pub/Sub still does not take records: %s", result.error)
                 self._wait(taken.out_of_range, backoff * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
                 most = MAX_PERMANENT_BACKOFF_S if result.error.permanent else MAX_BACKOFF_S
-                pending = result.pending
+                unsent = [r for r in result.unsent if self._group.has(r)]
+                refused = [r for r in result.refused if self._group.has(r.record)]
                 self._status.retries += 1
-                result = self._try_again(
-                    [r for r in result.unsent if self._group.has(r)],
-                    [r for r in result.refused if self._group.has(r.record)],
-                )
+                result = self._try_again(unsent, refused, result.error)
                 # Where some were taken there is no outage: the rest follow without the wait of one.
-                backoff = MIN_BACKOFF_S if result.pending < pending else min(backoff * 2, most)
+                got_on = result.pending < len(unsent) + len(refused)
+                backoff = MIN_BACKOFF_S if got_on else min(backoff * 2, most)
         self._status.degraded = None
         taken = self._group.kept(taken)
         log.info("Pub/Sub takes records again", extra=fields(records=len(taken.records)))
         return taken
 
-    def _try_again(self, unsent: list[Record], refused: list[Refused]) -> Result:
-        """Publish the first few, and the rest only once they are acknowledged."""
-        result = self._publish(unsent[:PROBE_RECORDS], refused, PROBE_TIMEOUT_S)
-        rest = unsent[PROBE_RECORDS:]
+    def _try_again(self, unsent: list[Record], refused: list[Refused], error: Failure) -> Result:
+        """Publish the first few, and the rest only once they are acknowledged.
+
+        After a refusal publish all: of a topic that takes one of them, those refused are at fault themselves.
+        """
+        first = len(unsent) if error.refusal else PROBE_RECORDS
+        result = self._publish(unsent[:first], refused, PROBE_TIMEOUT_S)
+        rest = unsent[first:]
         if result.error is None and rest:
             return self._publish(rest, [], RPC_TIMEOUT_S)
         return Result(result.unsent + rest, result.refused, result.error)

@@ -39,10 +39,10 @@ class Group:
         self._gone: set[At] = set()
 
     def join(self, stopping: Callable[[], bool]) -> None:
-        """Join it for the first time; brokers that do not answer are asked again unless it is stopping.
+        """Join it for the first time; brokers that do not answer are asked again for a while.
 
         Raises:
-            KafkaException: the brokers did not answer.
+            StoppedByKafkaError: the brokers did not answer.
         """
         known = existing(self._consumer, self._topics, stopping)
         if known is not None:

@@ -7,7 +7,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import msgspec
 from confluent_kafka import Consumer
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -39,6 +45,7 @@ class Status(Collector):
         self.degraded: str | None = None
         self.refused: str | None = None
         self._said_at: dict[str, float] = {}
+        disable_created_metrics()  # type: ignore[no-untyped-call] # since when says nothing here
         self.registry = CollectorRegistry()
         self.registry.register(self)
         self.latency = Histogram(
@@ -88,9 +95,13 @@ class Status(Collector):
         """Log the counts and the lag now."""
         self._lags = lag(consumer, self.ends)
         by_partition = {f"{topic}/{partition}": each for (topic, partition), each in self._lags.items()}
-        extra = {**self.counts(), "lag": sum(by_partition.values()), "lag_by_partition": by_partition}
+        extra: dict[str, object] = {**self.counts(), "assigned": len(self.assigned)}
+        if self.assigned:  # a member without partitions knows nothing of what it lags behind
+            extra |= {"lag": sum(by_partition.values()), "lag_by_partition": by_partition}
         if self.degraded is not None:
             extra["degraded"] = self.degraded
+        elif reason := self.unready():
+            extra["unready"] = reason
         log.info("status", extra=fields(**extra))
 
     def counts(self) -> dict[str, int]:

@@ -80,7 +80,9 @@ def read_properties(path: Path) -> dict[str, str]:
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeError) as error:
+    except OSError as error:
+        raise ConfigError(f"KAFKA_PROPERTIES_FILE {path}: {error.strerror}") from error
+    except UnicodeError as error:
         raise ConfigError(f"KAFKA_PROPERTIES_FILE {path}: {error}") from error
     properties = {}
     for number, line in enumerate(lines, start=1):

@@ -12,18 +12,18 @@ from typing import Literal
 import grpc
 import msgspec
 from google.api_core.gapic_v1 import routing_header
-from msgspec.structs import replace
 
 import envelope
 from bridge.batch import AUTO_BUNDLE, Batch, Batcher, Refused
 from bridge.stub import Call, Stub
 from envelope import Record
 
-MAX_IN_FLIGHT = 8
+# Requests that travel at once: small ones are many, large ones few.
+MAX_IN_FLIGHT = 64
+MAX_BYTES_IN_FLIGHT = 16_000_000
 RPC_TIMEOUT_S = 8.0
 LOOK_UP_S = 0.25
-# So many records refused in a row are not each at fault. Nor are more looked for in one call: halving the
-# requests down to each takes time, in which no poll comes.
+# So many records refused and none taken: they are not each at fault.
 TOO_MANY_AT_FAULT = 100
 REFUSED = "refused_by_pubsub"
 # So many records in a cycle are heavy traffic: the bridge was busy while they gathered.
@@ -49,6 +49,11 @@ class Failure(msgspec.Struct, frozen=True):
     topic: str
     code: grpc.StatusCode
     text: str
+
+    @property
+    def refusal(self) -> bool:
+        """Whether Pub/Sub answers, and refuses what it is sent."""
+        return self.code in _REFUSED
 
     @property
     def permanent(self) -> bool:
@@ -124,9 +129,9 @@ class Publisher:
     def publish(self, records: Sequence[Record], timeout_s: float = RPC_TIMEOUT_S) -> Result:
         """Publish the records and wait for all answers, each for `timeout_s` seconds at most.
 
-        A request that Pub/Sub refuses is halved until the record at fault stands alone; once so many do, what
-        is left is unsent. Where as many have been refused since one was taken, also over several calls, the
-        topic is at fault, and they are unsent too. The unsent of an ordering key keep their order.
+        A request that Pub/Sub refuses is halved until the record at fault stands alone. Where so many are
+        refused and none is taken, also over several calls, the topic is at fault, and all are unsent. The
+        unsent of an ordering key keep their order.
         """
         result = self._publish(records, timeout_s)
         if result.pending < len(records):
@@ -146,7 +151,8 @@ class Publisher:
         unsent: list[Record] = []
         refused: list[Refused] = []
         error: Failure | None = None
-        at_fault = 0
+        at_fault = travelling = 0
+        taken = False
         bundle = self._bundle or (AUTO_BUNDLE if len(records) >= AUTO_BUNDLE_FROM else 1)
         # Packed as there is room for it: the next request is made while the others travel.
         ready = deque(
@@ -155,7 +161,7 @@ class Publisher:
         )
         in_flight: deque[tuple[_Lane, Batch, Call, float]] = deque()
         while ready or in_flight:
-            while ready and len(in_flight) < MAX_IN_FLIGHT:
+            while ready and len(in_flight) < MAX_IN_FLIGHT and travelling < MAX_BYTES_IN_FLIGHT:
                 lane = ready[0]
                 packed = lane.next()
                 if packed is None:
@@ -169,20 +175,24 @@ class Publisher:
                         ready.popleft()
                     call = self._send(packed.request, timeout_s)
                     in_flight.append((lane, packed, call, time.monotonic()))
+                    travelling += len(packed.request)
             if not in_flight:
                 continue
             lane, batch, call, sent_at = in_flight.popleft()
             failure = self._wait(call)
+            travelling -= len(batch.request)
             if failure is None:
+                taken = True
                 self._observe(time.monotonic() - sent_at, len(batch.request))
-            elif failure.code not in _REFUSED:
+            elif not failure.refusal:
                 error = failure
                 unsent += batch.records
             elif len(batch.records) == 1:
                 refused.append(Refused(batch.records[0], REFUSED, failure.text))
                 at_fault += 1
-                if at_fault == TOO_MANY_AT_FAULT:
-                    error = error or replace(failure, text=f"{at_fault} records are at fault: {failure.text}")
+                # Looking for more would take two requests a record, and a topic at fault takes none.
+                if at_fault >= TOO_MANY_AT_FAULT and not taken:
+                    error = error or failure
             else:
                 middle = len(batch.records) // 2
                 for half in (batch.records[middle:], batch.records[:middle]):
@@ -202,7 +212,10 @@ class Publisher:
     def publish_dead_letters(
         self, refused: Sequence[Refused], timeout_s: float = RPC_TIMEOUT_S
     ) -> tuple[list[Refused], Failure | None]:
-        """Publish what is left of refused records, and return those not acknowledged with the error."""
+        """Publish what is left of refused records, and return those not acknowledged with the error.
+
+        One that is refused keeps its request: no notice differs from the others in what a topic may refuse.
+        """
         published = 0
         for batch in self._batcher.notices(refused):
             failure = self._wait(self._send(batch.request, timeout_s))

@@ -15,7 +15,7 @@ from typing import Literal
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import ClusterMetadata  # type: ignore[attr-defined] # it is there
 
-from bridge.consumer import At, log_bounds, places
+from bridge.consumer import At, StoppedByKafkaError, log_bounds, places
 from logs import fields, log
 
 TIMEOUT_S = 30.0
@@ -30,13 +30,16 @@ def existing(consumer: Consumer, topics: Sequence[str], stopping: Callable[[], b
     asked inside a rebalance: after `list_topics` in a callback, the client aborts the process at the next.
 
     Raises:
-        KafkaException: the brokers did not answer.
+        StoppedByKafkaError: the brokers did not answer for `TIMEOUT_S`.
     """
     names = {topic for topic in topics if not topic.startswith("^")}
     patterns = [re.compile(topic) for topic in topics if topic.startswith("^")]
     answer = _ask(consumer, time.monotonic() + TIMEOUT_S, stopping)
     if answer is None:
         return None
+    missing = sorted(names - answer.topics.keys())
+    if missing:
+        log.warning("topics that are not there yet: %s", ", ".join(missing), extra=fields(topics=missing))
     return frozenset(
         (name, partition)
         for name, topic in answer.topics.items()
@@ -49,12 +52,13 @@ def _ask(consumer: Consumer, until: float, stopping: Callable[[], bool]) -> Clus
     while True:
         try:
             answer: ClusterMetadata = consumer.list_topics(timeout=ASK_AGAIN_AFTER_S)
-        except KafkaException:
+        except KafkaException as error:
             consumer.poll(0)  # calls error_cb
             if stopping():
                 return None
             if time.monotonic() >= until:
-                raise
+                text = f"no broker of bootstrap.servers answered for {TIMEOUT_S:.0f} s: {error.args[0].str()}"
+                raise StoppedByKafkaError(text) from error
         else:
             return answer
 

@@ -1,7 +1,9 @@
 """`python -m local`: the whole pipeline on this machine, from sample events in Kafka to rows in BigQuery."""
 
 import argparse
+import contextlib
 import itertools
+import math
 import signal
 import sys
 
@@ -56,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="how many (default: 500 with --exit, no end with --keep)",
     )
-    parser.add_argument("--rate", type=float, default=40.0, metavar="R", help="events a second (default: 40)")
+    parser.add_argument("--rate", type=_rate, default=40.0, metavar="R", help="events a second (default: 40)")
     parser.add_argument("--seed", type=int, default=1, help="of the sample events (default: 1)")
     parser.add_argument(
         "--kafka",
@@ -86,6 +88,13 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _rate(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) < math.inf:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of events a second")
+
+
 def _query(console: Console, sql: str) -> int:
     try:
         state = msgspec.json.decode(STATE_FILE.read_bytes(), type=State)
@@ -98,7 +107,7 @@ def _query(console: Console, sql: str) -> int:
         columns = [field.name for field in rows.schema]
         show.result(console, columns, [row.values() for row in itertools.islice(rows, MAX_PRINTED_ROWS)])
     except GoogleAPICallError as error:
-        print(f"local: {error.message}", file=sys.stderr)
+        print(f"local: {error.message.splitlines()[0]}", file=sys.stderr)
         return 1
     return 0
 

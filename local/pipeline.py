@@ -96,8 +96,10 @@ def _watch(console: Console, options: Options, stack: Stack, started_at: float) 
     )
     for refusal in watch.producer.refused[:SHOWN]:
         print(f"local: Kafka did not take an event: {refusal}", file=sys.stderr)
+    if summary.produced != options.events:
+        print(f"local: {summary.produced} of {options.events} events were produced", file=sys.stderr)
     print(msgspec.json.encode(summary).decode(), flush=True)
-    return 0 if lost == 0 else 1
+    return 0 if lost == 0 and summary.produced == options.events else 1
 
 
 class _Watch:

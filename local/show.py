@@ -38,10 +38,11 @@ def progress(
 
 def newest(console: Console, rows: Sequence[Mapping[str, object]]) -> None:
     """Print the newest rows."""
-    table = _table("Newest rows", "stream", "event_type", "partition:offset", "event_json")
+    table = _table("stream", "event_type", "partition:offset", "event_json")
     for row in rows:
         at = f"{row['kafka_partition']}:{row['kafka_offset']}"
         table.add_row(str(row["stream"]), str(row["event_type"]), at, Text(str(row["event_json"])))
+    console.print("\nNewest rows", style="italic")
     console.print(table)
 
 
@@ -50,9 +51,10 @@ def newest_dead_letters(
 ) -> None:
     """Print the newest dead letters, under their numbers by reason."""
     by_reason = ", ".join(f"{reason} {n}" for reason, n in counts.dead_letters.items())
-    table = _table(
-        f"\nNewest dead letters: {by_reason or 'none'}", "reason", "topic/partition:offset", "message"
-    )
+    console.print(f"\nNewest dead letters: {by_reason or 'none'}", style="italic", highlight=False)
+    if not dead_letters:
+        return
+    table = _table("reason", "topic/partition:offset", "message")
     for row in dead_letters:
         at = f"{row['kafka_topic']}/{row['kafka_partition']}:{row['kafka_offset']}"
         table.add_row(str(row["reason"]), at, Text(str(row["message"])))
@@ -75,9 +77,9 @@ def result(console: Console, columns: Sequence[str], rows: Sequence[Sequence[obj
     console.print(f"{len(rows)} rows", style="dim")
 
 
-def _table(title: str, *columns: str) -> Table:
+def _table(*columns: str) -> Table:
     """Return a table whose last column takes the room that is left."""
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, expand=True)
+    table = Table(box=None, pad_edge=False, expand=True)
     for column in columns[:-1]:
         table.add_column(column, no_wrap=True)
     table.add_column(columns[-1], no_wrap=True, overflow="ellipsis", ratio=1)

@@ -19,8 +19,14 @@ from tests.faults.run import Clusters, inject
 def main() -> int:
     """Inject the faults, two at a time: they wait more than they work."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="FAULT", help=f"one of {', '.join(PLANS)} (default: all)")
-    parser.add_argument("--times", type=int, help="how often each (default: as the README's table says)")
+    names_of_all = ", ".join(PLANS).replace("%", "%%")
+    parser.add_argument("names", nargs="*", metavar="FAULT", help=f"one of {names_of_all} (default: all)")
+    parser.add_argument(
+        "--times",
+        type=int,
+        help="how often each (default: as in docs/reliability.md); of an outage the seconds, of transactions "
+        "the records",
+    )
     parser.add_argument("--short", action="store_true", help="as often as the tests do")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="for the same random moments")
     arguments = parser.parse_args()

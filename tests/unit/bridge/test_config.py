@@ -127,6 +127,9 @@ def test_missing_setting_is_named(name: str, how: str) -> None:
     [
         ("KAFKA_TOPICS", " , "),
         ("KAFKA_TOPICS", "orders,^stock["),
+        ("KAFKA_TOPICS", "^[z-a]$"),
+        ("KAFKA_TOPICS", "a/b"),
+        ("PUBSUB_DEAD_LETTER_TOPIC", "projects/p/topics/events"),
         ("BRIDGE_ON_OUT_OF_RANGE", "skip"),
         ("BRIDGE_ORDERING", "topic"),
         ("BRIDGE_BUNDLE", "0"),
@@ -317,16 +320,47 @@ def test_oauthbearer_without_a_method_is_google(write: Write, lines: str, google
 
 
 @pytest.mark.parametrize(
-    "pattern", [r"^a\d+", r"^\w", "^(?i)a", "^(?:a|b)", "^a.*?b", "^a++", "^[[:alpha:]]"]
+    "pattern",
+    [
+        *(
+            "^orders_",
+            "^a|b$",
+            "^a+b",
+            "^(?i)a$",
+            "^(?:a|b)$",
+            "^a.*?b$",
+            "^a++$",
+            "^a{x$",
+            "^a{1",
+            "^(a",
+            "^*$",
+        ),
+        *(r"^a\d+$", r"^\w$", r"^a\>$", r"^orders[\-_]v[0-9]$", "^[[:alpha:]]$", "^a[_[:digit:]]+$", "^a$b$"),
+    ],
 )
-def test_pattern_that_two_dialects_read_differently(pattern: str) -> None:
-    """Python looks for a group's start, librdkafka subscribes by POSIX: both must mean the same topics."""
+def test_pattern_that_is_not_read_alike_is_refused(pattern: str) -> None:
+    """Where the start is looked for, POSIX and the brokers' RE2 must mean the same topics."""
     text = refusal({**MINIMAL, "KAFKA_TOPICS": pattern})
-    assert text.startswith("KAFKA_TOPICS: the pattern ")
-    assert "POSIX" in text
+    assert text.startswith(f"KAFKA_TOPICS: the pattern {pattern!r}: use ")
 
 
-@pytest.mark.parametrize("pattern", [r"^a\.b", "^[a-z]+_v[0-9]{2}$", "^(a|b)?c*$", r"^a\?", "^a+b"])
-def test_pattern_of_both_dialects(pattern: str) -> None:
-    """What both read alike is taken."""
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "^.*",
+        r"^a\.b$",
+        "^[a-z]+_v[0-9]{2}$",
+        "^(a|b)?c*$",
+        "^orders[_-]v[0-9].*",
+        "^(|x-)[^a.]b$",
+        "^a(-.*)?$",
+    ],
+)
+def test_pattern_that_is_read_alike(pattern: str) -> None:
+    """What has one meaning is taken."""
     assert load([], {**MINIMAL, "KAFKA_TOPICS": pattern}).topics == (pattern,)
+
+
+def test_argument_that_is_none_is_named_in_one_line() -> None:
+    """A wrong argument is refused as a wrong setting is."""
+    assert "--envv" in refusal(MINIMAL, ("--envv=prod", "x"))

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -303,9 +304,11 @@ def test_end_that_holds_no_record_is_no_lag() -> None:
     }
 
 
-def commit_stored(answers: list[KafkaError | None], seconds: float) -> int:
+def commit_stored(
+    answers: list[KafkaError | None], seconds: float, warn: Callable[[str], None] = lambda _: None
+) -> int:
     """Commit before closing, with these answers, and return how many commits were made."""
-    consumer, commits = FakeConsumer(), Commits()
+    consumer, commits = FakeConsumer(), Commits(warn)
     consumer.answers, consumer.on_commit = answers, commits.on_commit
     commits.commit_stored(consumer.real, seconds)
     return consumer.commits
@@ -314,10 +317,23 @@ def commit_stored(answers: list[KafkaError | None], seconds: float) -> int:
 @pytest.mark.parametrize(
     "code", [KafkaError.ILLEGAL_GENERATION, KafkaError.REBALANCE_IN_PROGRESS, KafkaError.STALE_MEMBER_EPOCH]
 )
-def test_commit_refused_by_a_rebalance_is_made_again(code: int, caplog: pytest.LogCaptureFixture) -> None:
+def test_commit_refused_by_a_rebalance_is_made_again(code: int) -> None:
     """Members that stop together spoil each other's last commit: it is made again in the new group."""
-    assert commit_stored([KafkaError(code), KafkaError(code), None], 5) == 3
-    assert caplog.messages == ["commit failed"] * 2
+    said: list[str] = []
+    assert (
+        commit_stored([KafkaError(code, "not now"), KafkaError(code, "not now"), None], 5, said.append) == 3
+    )
+    assert said == ["commit failed: not now (t/1)"] * 2
+
+
+def test_commit_that_failed_is_told_by_cause() -> None:
+    """A cause is one text, with all its partitions; what was committed is in none."""
+    said: list[str] = []
+    partitions = [SimpleNamespace(topic="t", partition=n, error=None) for n in range(4)]
+    for partition, text in ((3, "away"), (1, "away"), (0, "other")):
+        partitions[partition].error = KafkaError(KafkaError.NOT_COORDINATOR, text)
+    Commits(said.append).on_commit(None, cast("list[TopicPartition]", partitions))
+    assert said == ["commit failed: away (t/1, t/3)", "commit failed: other (t/0)"]
 
 
 def test_last_commit_is_not_made_for_ever() -> None:

@@ -749,6 +749,24 @@ def test_probes_are_few_while_holding(bridge: Bridge) -> None:
     assert bridge.stored == [("t", 0, 450)]
 
 
+def test_after_a_refusal_all_are_tried() -> None:
+    """The first few may all be at fault: only the others tell whether the topic is."""
+    bridge = Bridge(max_records=1_000)
+    refusal = Failure("p/t", grpc.StatusCode.INVALID_ARGUMENT, "bad")
+    bridge.publisher.results = [lambda records: Result([*records], [], refusal)] * 2
+    bridge.run(*[message(P0, n) for n in range(450)])
+    assert [len(r) for r in bridge.publisher.published] == [450, 450, 450]
+
+
+def test_each_topic_and_cause_of_a_hold_is_said(bridge: Bridge, caplog: pytest.LogCaptureFixture) -> None:
+    """Where the dead-letter topic refuses with the code of the events' topic, that is another cause."""
+    causes = [Failure(topic, grpc.StatusCode.INVALID_ARGUMENT, "bad") for topic in ("e", "d", "e", "d")]
+    bridge.publisher.results = [lambda records: Result([*records], [], causes.pop(0))] * len(causes)
+    bridge.run(message(P0, 1))
+    said = [r.getMessage() for r in caplog.records if "INVALID_ARGUMENT" in r.getMessage()]
+    assert [text.split(": ")[1] for text in said] == ["e", "d"]
+
+
 def test_incremental_assignment_while_holding() -> None:
     """With cooperative rebalances, partitions that arrive in a hold are added, paused, to those there."""
     bridge = Bridge(incremental=True)

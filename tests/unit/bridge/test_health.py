@@ -138,12 +138,24 @@ def test_status_line_once_a_minute(status: Status, clock: Clock, caplog: pytest.
                 "gap": 40,
                 "dead_lettered": 3,
                 "forwarded": 12,
+                "assigned": 1,
                 "lag": 3,
                 "lag_by_partition": {"orders/1": 3},
             },
             sort_keys=True,
         )
     }
+
+
+def test_status_line_says_why_nothing_is_forwarded(status: Status, caplog: pytest.LogCaptureFixture) -> None:
+    """Without partitions there is no lag of 0, which would look well, but the reason."""
+    status.assigned = []
+    with caplog.at_level(logging.INFO):
+        status.report(CONSUMER)
+    (line,) = (r.__dict__["fields"] for r in caplog.records)
+    assert line["assigned"] == 0
+    assert line["unready"] == "no partition is assigned"
+    assert not {"lag", "lag_by_partition", "degraded"} & line.keys()
 
 
 def test_ready_while_records_are_forwarded(port: int, status: Status) -> None:

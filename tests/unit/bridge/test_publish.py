@@ -1,6 +1,7 @@
 """Records become requests within Pub/Sub's limits, and each record is acknowledged, refused or unsent."""
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 
 import grpc
@@ -11,9 +12,9 @@ import envelope
 from bridge.batch import MAX_BUNDLE_BYTES, MAX_REQUEST_BYTES, MAX_REQUEST_MESSAGES, Refused
 from bridge.publish import (
     AUTO_BUNDLE_FROM,
+    MAX_BYTES_IN_FLIGHT,
     MAX_IN_FLIGHT,
     RPC_TIMEOUT_S,
-    TOO_MANY_AT_FAULT,
     Publisher,
     Result,
 )
@@ -308,20 +309,25 @@ def test_transient_error_while_halving_loses_no_half() -> None:
 
 
 def test_after_an_error_nothing_more_is_sent() -> None:
-    """Each request would wait out its own time, one wave of eight after the other, and no poll comes."""
+    """Each request would wait out its own time, one wave after the other, and no poll comes."""
     stub = FakeStub(lambda _: Failure(Status.UNAVAILABLE))
     result = publisher(stub).publish(large_records(30))
-    assert len(stub.requests) == MAX_IN_FLIGHT
+    assert len(stub.requests) == stub.most_in_flight < 30
     assert offsets(result.unsent) == list(range(30))
 
 
 def test_in_flight_is_bounded() -> None:
-    """Never more than 8 requests travel at once, also while halving; and that many do."""
+    """Requests travel up to a number and up to a size of them all, also while halving; and that many do."""
     stub = FakeStub()
-    publisher(stub).publish(large_records(12))
-    assert stub.most_in_flight == MAX_IN_FLIGHT
+    publisher(stub).publish(large_records(30))
+    assert stub.most_in_flight == math.ceil(MAX_BYTES_IN_FLIGHT / stub.sizes[0])
     stub = FakeStub(lambda _: Failure(Status.INVALID_ARGUMENT))
-    publisher(stub).publish(records(100))
+    publisher(stub).publish(records(1_000))
+    assert 8 < stub.most_in_flight <= MAX_IN_FLIGHT
+    stub = FakeStub()
+    Publisher(stub, TOPIC, "test", lambda: False, ordering="key").publish(
+        [keyed(n, b"%d" % n) for n in range(200)]
+    )
     assert stub.most_in_flight == MAX_IN_FLIGHT
 
 
@@ -356,26 +362,41 @@ def test_refused_records_are_counted_from_call_to_call() -> None:
     assert [refused(90), refused(10)] == [90, 0]
 
 
-@pytest.mark.parametrize("good", [2, 100])
-def test_no_more_than_a_hundred_at_fault_are_looked_for_in_a_call(good: int) -> None:
-    """Each takes requests of its own, in which no poll comes: the rest goes back, and none is lost."""
-    bad = [n for n in range(8_000) if n % good]
+@pytest.mark.parametrize(
+    "bad",
+    [range(3_000, 3_250), [n for n in range(8_000) if n % 100], range(250)],
+    ids=["run", "most", "head"],
+)
+@pytest.mark.parametrize("bundle", [1, 500])
+def test_many_at_fault_among_good_ones_are_each_found(bad: Sequence[int], bundle: int) -> None:
+    """However many in a row, of a topic that takes the others each is refused itself."""
     stub = FakeStub(refuse(*bad))
-    these = records(8_000)
-    result = publisher(stub).publish(these)
-    assert TOO_MANY_AT_FAULT <= len(result.refused) < TOO_MANY_AT_FAULT + MAX_IN_FLIGHT
-    assert len(stub.requests) < 4_000
-    refused = [each.record for each in result.refused]
-    assert offsets([*result.unsent, *refused, *stub.acknowledged]) == list(range(8_000))
-    assert {*offsets(refused)} <= {*bad}
-    assert str(result.error).startswith(f"{TOPIC}: INVALID_ARGUMENT: 100 records are at fault: bad")
+    result = Publisher(stub, TOPIC, "test", lambda: False, bundle=bundle).publish(records(8_000))
+    assert offsets([each.record for each in result.refused]) == list(bad)
+    assert offsets(stub.acknowledged) == [n for n in range(8_000) if n not in {*bad}]
+    assert (result.unsent, result.error) == ([], None)
 
 
-def test_a_hundred_at_fault_and_nothing_left_is_no_error() -> None:
-    """Where nothing is left to be tried again, there is nothing to hold."""
-    stub = FakeStub(refuse(*range(100)))
-    result = publisher(stub).publish(records(150))
-    assert (len(result.refused), result.unsent, result.error) == (100, [], None)
+def test_topic_at_fault_is_not_asked_for_each_record() -> None:
+    """Two requests a record would take minutes, in which no poll comes."""
+    stub = FakeStub(lambda _: Failure(Status.INVALID_ARGUMENT))
+    result = publisher(stub).publish(records(8_000))
+    assert len(stub.requests) < 1_000
+    assert offsets(result.unsent) == list(range(8_000))
+    assert result.refused == []
+
+
+def test_topic_that_takes_one_after_a_hundred_is_not_at_fault() -> None:
+    """Those refused are, and the rest is to be tried again; a call that leaves nothing has no error."""
+    key = b"k"  # one request after the other
+    these = [keyed(n, key) for n in range(300)]
+    stub = FakeStub(refuse(*range(200)))
+    made = Publisher(stub, TOPIC, "test", lambda: False, ordering="key")
+    result = made.publish(these)
+    assert offsets(result.unsent) == list(range(300))  # nothing was taken by then
+    result = made.publish([*these, *[keyed(n, b"other") for n in range(300, 310)]])
+    assert offsets([each.record for each in result.refused]) == list(range(200))
+    assert (result.unsent, result.error) == ([], None)
 
 
 def test_what_is_too_large_stays_refused_when_the_topic_is_at_fault() -> None:
@@ -402,7 +423,7 @@ def test_abandoning_many_calls_takes_no_longer_than_one() -> None:
     """All calls in flight are given up together: SIGKILL comes 2 s later, as long as 8 waits."""
     stub = FakeStub(answers=False)
     result = publisher(stub, lambda: stub.waited_s >= 1).publish(large_records(8))
-    assert len(stub.requests) == MAX_IN_FLIGHT
+    assert len(stub.requests) == 8
     assert all(call.cancelled for call in stub.calls)
     assert offsets(result.unsent) == list(range(8))
     assert stub.waited_s <= 1.5

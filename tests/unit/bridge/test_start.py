@@ -9,6 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from bridge.consumer import StoppedByKafkaError
 from bridge.start import commit_start_positions, existing
+from logs import log
 
 At = tuple[str, int]
 NONE = -1001
@@ -135,12 +136,16 @@ def test_topic_that_came_after_the_start_is_read_from_its_beginning() -> None:
     assert consumer.commits == [{("a", 0): 50, ("a", 1): 10, ("b", 0): 7, ("late", 0): 3}]
 
 
-def test_existing_partitions_are_found_by_name_and_by_pattern() -> None:
-    """Names and patterns give the partitions that are there; a pattern is tried as librdkafka does."""
+def test_existing_partitions_are_found_by_name_and_by_pattern(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names and patterns give the partitions that are there; a name that is not is said."""
+    monkeypatch.setattr(log, "propagate", True)
     topics = {name: SimpleNamespace(partitions={0: None, 1: None}) for name in ("a", "b1", "c")}
     consumer = SimpleNamespace(list_topics=lambda *, timeout: SimpleNamespace(topics=topics, timeout=timeout))
     there = existing(cast("Consumer", consumer), ["a", "^b.*", "missing"], lambda: False)
     assert there == frozenset({("a", 0), ("a", 1), ("b1", 0), ("b1", 1)})
+    assert {*caplog.messages} == {"topics that are not there yet: missing"}
 
 
 def test_brokers_that_do_not_answer_are_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +164,7 @@ def test_brokers_that_do_not_answer_are_asked_again(monkeypatch: pytest.MonkeyPa
     consumer = cast("Consumer", SimpleNamespace(list_topics=list_topics, poll=served.append))
     assert existing(consumer, ["a"], lambda: False) == frozenset({("a", 0)})
     assert served == [0, 0]
-    with pytest.raises(KafkaException, match="no answer"):
+    with pytest.raises(StoppedByKafkaError, match=r"^no broker of .* for 30 s: no answer"):
         existing(consumer, ["a"], lambda: False)
     assert now[0] < 60
 
