@@ -6,11 +6,11 @@ locals {
   function_logs = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${google_cloudfunctions2_function.decoder.name}\""
 }
 
-# A line a minute from each instance: the records that its partitions have and it has not taken.
+# A line a minute from each instance with partitions: the records that they have and it has not taken.
 resource "google_logging_metric" "bridge_lag" {
   name            = "${local.metric_prefix}_bridge_lag"
   description     = "Records behind the end of the partitions, by instance, once a minute."
-  filter          = "${local.bridge_logs} AND jsonPayload.message=\"status\""
+  filter          = "${local.bridge_logs} AND jsonPayload.message=\"status\" AND jsonPayload.lag:*"
   value_extractor = "EXTRACT(jsonPayload.lag)"
 
   metric_descriptor {
