@@ -134,6 +134,7 @@ class Publisher:
         unsent of an ordering key keep their order.
         """
         result = self._publish(records, timeout_s)
+        self._leave_dead_connection(result.error)
         if result.pending < len(records):
             self._refused_in_a_row = 0
             return result
@@ -220,9 +221,14 @@ class Publisher:
         for batch in self._batcher.notices(refused):
             failure = self._wait(self._send(batch.request, timeout_s))
             if failure is not None:
+                self._leave_dead_connection(failure)
                 return list(refused[published:]), failure
             published += len(batch.records)
         return [], None
+
+    def _leave_dead_connection(self, error: Failure | None) -> None:
+        if error is not None and error.code == grpc.StatusCode.DEADLINE_EXCEEDED:
+            self._stub.connect_anew()
 
     def _send(self, request: bytes, timeout_s: float) -> Call:
         return self._stub.future(request, timeout=timeout_s, metadata=self._metadata)

@@ -56,6 +56,10 @@ class Proxy:
         """Accept and keep connections, but forward nothing, not even their end, until `restore`."""
         self._run(self._open(forwarding=False))
 
+    def forget(self) -> None:
+        """Carry nothing more of the connections there are, for ever and without a word; new ones go on."""
+        self._run(self._forget())
+
     def restore(self) -> None:
         """Forward again, what was held back too."""
         self._run(self._open(forwarding=True))
@@ -73,6 +77,12 @@ class Proxy:
         if self._listener is None:
             self._listener = await asyncio.start_server(self._accepted, "127.0.0.1", self._port)
             self._port = self._listener.sockets[0].getsockname()[1]
+
+    async def _forget(self) -> None:
+        await asyncio.sleep(ACCEPTED_WITHIN_S)
+        self._forwarding.clear()
+        self._forwarding = asyncio.Event()
+        self._forwarding.set()
 
     async def _refuse(self) -> None:
         if self._listener is not None:
@@ -103,14 +113,15 @@ class Proxy:
         """Forward a connection both ways until both sides have ended it, or one was reset."""
         opened = [writer]
         pumps: list[asyncio.Task[None]] = []
+        forwarding = self._forwarding
         try:
-            await self._forwarding.wait()
+            await forwarding.wait()
             upstream_reader, upstream_writer = await asyncio.open_connection(*self._upstream)
             opened.append(upstream_writer)
             self._connections.add(upstream_writer)
             pumps += [
-                self._loop.create_task(self._pump(reader, upstream_writer)),
-                self._loop.create_task(self._pump(upstream_reader, writer)),
+                self._loop.create_task(self._pump(reader, upstream_writer, forwarding)),
+                self._loop.create_task(self._pump(upstream_reader, writer, forwarding)),
             ]
             await asyncio.gather(*pumps)
             for each in opened:
@@ -125,14 +136,16 @@ class Proxy:
                 if each in self._connections:
                     self._abort(each)
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, forwarding: asyncio.Event
+    ) -> None:
         while True:
             try:
                 data = await reader.read(CHUNK_BYTES)
             except OSError:
-                await self._forwarding.wait()
+                await forwarding.wait()
                 raise
-            await self._forwarding.wait()
+            await forwarding.wait()
             if not data:
                 writer.write_eof()
                 return

@@ -299,6 +299,20 @@ def resets(arena: Arena, times: int) -> None:
             arena.await_recovery()
 
 
+def dead_connections(arena: Arena, times: int) -> None:
+    """Connections to Pub/Sub carry nothing more and do not end, as where a firewall forgets them."""
+    assert arena.proxy is not None
+    arena.start()
+    with arena.load():
+        arena.await_recovery()
+        arena.recoveries.clear()
+        for _ in range(times):
+            time.sleep(arena.random.uniform(0, 2))
+            arena.proxy.forget()
+            arena.injected += 1
+            arena.await_recovery()
+
+
 def outage(arena: Arena, seconds: int) -> None:
     """Pub/Sub is not there: refused, then silent, then answering errors. The bridge stays a member."""
     proxy = arena.proxy
@@ -379,6 +393,7 @@ PLANS: dict[str, Plan] = {
     "pubsub-loses-answers-10%": Plan(answers("lose_answer", 0.1), 5, 1),
     "pubsub-loses-answers-100%": Plan(answers("lose_answer", 1.0), 3, 1),
     "pubsub-resets": Plan(resets, 20, 3, proxied=True),
+    "pubsub-connections-die": Plan(dead_connections, 5, 1, proxied=True),
     "poison": Plan(poison, 100, 10),
     "storm-eager": Plan(storm, 20, 3),
     "storm-cooperative": Plan(storm, 20, 3, properties=COOPERATIVE),

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 import envelope
 from envelope import Header, Record
 from local.kafka import MockCluster
+from local.standin.proxy import Proxy
 from tests.integration.waiting import eventually
 from tests.integration.worlds import PARTITIONS, ROOT, SHORT_SESSION, Pubsub, World, lines, says, terminate
 
@@ -238,6 +239,21 @@ def test_outage_of_pubsub_loses_nothing(fragile: World) -> None:
     assert not says(bridge, "revoked")
     assert terminate(bridge)[0] == 0
     assert sum(fragile.committed().values()) == 402
+
+
+def test_connection_that_dies_without_a_word_is_left(world: World) -> None:
+    """Where a firewall forgets the connection, a new one is tried: gRPC would wait a minute for it."""
+    proxy = Proxy(world.pubsub.address)
+    try:
+        world.produce([b"before"])
+        bridge = world.start(PUBSUB_EMULATOR_HOST=proxy.address)
+        eventually(lambda: b"before" in world.tap.values())
+        proxy.forget()
+        world.produce([b"after"])
+        eventually(lambda: b"after" in world.tap.values(), 30)
+        assert says(bridge, "DEADLINE_EXCEEDED")
+    finally:
+        proxy.stop()
 
 
 def test_sigterm_while_kafka_does_not_answer(world: World) -> None:

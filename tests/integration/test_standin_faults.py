@@ -340,6 +340,21 @@ def test_a_black_hole_holds_back_what_it_gets(client: Client, far_client: Client
     assert client.stored() == [b"late"]
 
 
+def test_a_proxy_that_forgets_carries_new_connections(
+    client: Client, far_client: Client, proxy: Proxy
+) -> None:
+    """The old one lives, and what it gets never arrives."""
+    assert far_client.code(b"before") == "OK"
+    proxy.forget()
+    assert far_client.code(b"lost", timeout_s=QUIET_S) == "DEADLINE_EXCEEDED"
+    host, _, port = proxy.address.partition(":")
+    with socket.create_connection((host, int(port)), PATIENCE_S) as fresh:
+        assert fresh.recv(1)
+    proxy.restore()
+    assert far_client.code(b"lost", timeout_s=QUIET_S) == "DEADLINE_EXCEEDED"
+    assert client.stored() == [b"before"]
+
+
 def test_a_proxy_passes_on_that_its_upstream_is_gone(
     process: tuple[Process, str], far_client: Client, proxy: Proxy
 ) -> None:

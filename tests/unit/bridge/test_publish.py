@@ -84,6 +84,7 @@ class FakeStub:
         self.in_flight = 0
         self.most_in_flight = 0
         self.waited_s = 0.0
+        self.connected_anew = 0
         self._answer = answer
 
     def future(self, request: bytes, *, timeout: float, metadata: tuple[tuple[str, str], ...]) -> FakeCall:
@@ -99,6 +100,11 @@ class FakeStub:
             self.acknowledged += records_of(taken)
         self.calls.append(FakeCall(self, failure))
         return self.calls[-1]
+
+    def connect_anew(self) -> None:
+        """Count it; nothing travels then."""
+        assert self.in_flight == 0
+        self.connected_anew += 1
 
 
 def records_of(request: pubsub.PublishRequest) -> list[Record]:
@@ -289,6 +295,18 @@ def test_transient_error_leaves_its_records_unsent(code: grpc.StatusCode) -> Non
     assert result.refused == []
     assert str(result.error).startswith(f"{TOPIC}: {code.name}: bad")
     assert offsets(stub.acknowledged) == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("code", "times"), [(Status.DEADLINE_EXCEEDED, 1), (Status.UNAVAILABLE, 0), (Status.INVALID_ARGUMENT, 0)]
+)
+def test_connection_that_does_not_answer_is_left(code: grpc.StatusCode, times: int) -> None:
+    """It may be dead without a word; where there was an answer, it is not."""
+    stub = FakeStub(refuse(1, code=code))
+    publisher(stub).publish(large_records(3))
+    assert stub.connected_anew == times
+    publisher(stub).publish_dead_letters([Refused(record(1), "too_large", "x")])
+    assert stub.connected_anew == 2 * times
 
 
 def test_transient_error_while_halving_loses_no_half() -> None:
