@@ -33,6 +33,7 @@ class Status(Collector):
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._turned_at = self._reported_at = self._acknowledged_at = clock()
+        self._publish_s, self._publishes = 0.0, 0  # since the last status line
         self._lag_at = float("-inf")
         self._lags: dict[tuple[str, int], int] = {}
         self.assigned: list[str] = []
@@ -70,6 +71,8 @@ class Status(Collector):
         self._acknowledged_at = self._clock()
         self.bytes += size
         self.refused = None
+        self._publish_s += seconds
+        self._publishes += 1
         self.latency.observe(seconds)
 
     def refuse(self, reason: str) -> None:
@@ -92,10 +95,17 @@ class Status(Collector):
         return True
 
     def report(self, consumer: Consumer) -> None:
-        """Log the counts and the lag now."""
+        """Log the counts and the lag now, and what acknowledgements took since the last time."""
         self._lags = lag(consumer, self.ends)
         by_partition = {f"{topic}/{partition}": each for (topic, partition), each in self._lags.items()}
-        extra: dict[str, object] = {**self.counts(), "assigned": len(self.assigned)}
+        extra: dict[str, object] = {
+            **self.counts(),
+            "assigned": len(self.assigned),
+            "since_acknowledged_s": int(self._since_acknowledged()),
+        }
+        if self._publishes:
+            extra["publish_ms"] = round(1_000 * self._publish_s / self._publishes)
+            self._publish_s, self._publishes = 0.0, 0
         if self.assigned:  # a member without partitions knows nothing of what it lags behind
             extra |= {"lag": sum(by_partition.values()), "lag_by_partition": by_partition}
         if self.degraded is not None:
@@ -113,6 +123,9 @@ class Status(Collector):
             "retries": self.retries,
             "gap": self.gaps.total(),
         }
+
+    def _since_acknowledged(self) -> float:
+        return self._clock() - self._acknowledged_at
 
     def is_alive(self) -> bool:
         """Return whether the loop turned lately."""
@@ -160,7 +173,7 @@ class Status(Collector):
         yield GaugeMetricFamily(
             "bridge_since_acknowledged_publish_seconds",
             "Since the last acknowledged publish, or the start",
-            self._clock() - self._acknowledged_at,
+            self._since_acknowledged(),
         )
 
 

@@ -6,6 +6,8 @@ resource "google_monitoring_dashboard" "path" {
     gap          = google_logging_metric.bridge_gap.name
     degraded     = google_logging_metric.bridge_degraded.name
     retries      = google_logging_metric.bridge_retries.name
+    publish_ms   = google_logging_metric.bridge_publish_ms.name
+    since        = google_logging_metric.bridge_since_acknowledged_s.name
     stopped      = google_logging_metric.bridge_stopped.name
     dead_letters = google_logging_metric.dead_letters.name
     topic        = google_pubsub_topic.events.name

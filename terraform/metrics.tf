@@ -63,6 +63,50 @@ resource "google_logging_metric" "bridge_retries" {
   }
 }
 
+# How long Pub/Sub took; the line of an instance for which it acknowledged nothing lately does not say.
+resource "google_logging_metric" "bridge_publish_ms" {
+  name            = "${local.metric_prefix}_bridge_publish_ms"
+  description     = "From a publish request to its acknowledgement: the mean of each instance, once a minute."
+  filter          = "${local.bridge_logs} AND jsonPayload.message=\"status\" AND jsonPayload.publish_ms:*"
+  value_extractor = "EXTRACT(jsonPayload.publish_ms)"
+
+  metric_descriptor {
+    metric_kind = "DELTA"
+    value_type  = "DISTRIBUTION"
+    unit        = "ms"
+  }
+
+  bucket_options {
+    exponential_buckets {
+      num_finite_buckets = 40
+      growth_factor      = 2
+      scale              = 1
+    }
+  }
+}
+
+# Of instances with partitions: one without any has nothing to publish, however long.
+resource "google_logging_metric" "bridge_since_acknowledged_s" {
+  name            = "${local.metric_prefix}_bridge_since_acknowledged_s"
+  description     = "Since Pub/Sub last acknowledged a publish, or the instance's start, by instance, once a minute."
+  filter          = "${local.bridge_logs} AND jsonPayload.message=\"status\" AND jsonPayload.lag:*"
+  value_extractor = "EXTRACT(jsonPayload.since_acknowledged_s)"
+
+  metric_descriptor {
+    metric_kind = "DELTA"
+    value_type  = "DISTRIBUTION"
+    unit        = "s"
+  }
+
+  bucket_options {
+    exponential_buckets {
+      num_finite_buckets = 40
+      growth_factor      = 2
+      scale              = 1
+    }
+  }
+}
+
 # The offsets that are gone; none where a log was truncated or a topic made anew, so that the lines count too.
 resource "google_logging_metric" "bridge_gap" {
   name            = "${local.metric_prefix}_bridge_gap"

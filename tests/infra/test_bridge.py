@@ -1,5 +1,6 @@
 """The worker pool of terraform/ and the bridge agree: its settings are read, its probes are answered."""
 
+import json
 import re
 import urllib.error
 import urllib.request
@@ -12,7 +13,8 @@ import pytest
 from bridge.config import Config, load
 from bridge.health import Status, serve
 from bridge.properties import ConfigError
-from tests.infra.conftest import REPOSITORY, Resource
+from tests.infra.conftest import LARGE, REPOSITORY, Resource
+from tests.infra.offline.terraform import Terraform
 from tests.infra.test_watching import values
 
 
@@ -42,6 +44,16 @@ def test_the_bridge_reads_its_settings(resources: list[Resource], tmp_path: Path
     assert (read.env, read.bundle, read.ordering) == ("prod", 100, "none")
     assert (read.start, read.on_out_of_range, read.google_oauth) == ("latest", "stop", False)
     assert read.health_port == 8080
+
+
+def test_each_choice_reaches_the_bridge(applied: Terraform, tmp_path: Path) -> None:
+    """What is chosen in Terraform, none of it a default, is what the bridge reads."""
+    chosen = '{start="earliest", on_out_of_range="resume", ordering="key", bundle="250", group_id="other"}'
+    applied.must("plan", "-input=false", LARGE, f"-var=bridge={chosen}", f"-out={tmp_path / 'plan'}")
+    plan = json.loads(applied.must("show", "-json", str(tmp_path / "plan")))
+    read = config(plan["planned_values"]["root_module"]["resources"], tmp_path)
+    assert (read.start, read.on_out_of_range, read.ordering) == ("earliest", "resume", "key")
+    assert (read.bundle, read.kafka["group.id"]) == (250, "other")
 
 
 def test_the_bridge_knows_each_choice(resources: list[Resource], tmp_path: Path) -> None:

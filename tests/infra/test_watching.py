@@ -246,6 +246,7 @@ def lines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
     logs.log.handlers.clear()
     logs.set_up()
     forwarding = Bridge()
+    forwarding.status.acknowledged(0.25, 100)
     forwarding.publisher.results = [down] * 80
     forwarding.run(message(P0, 4))
     forwarding.publisher.results = [refuse_all]
@@ -290,6 +291,11 @@ def test_log_metrics_read_lines_that_are_logged(resources: list[Resource], lines
             assert own_types(resources)[str(metric["name"])] == "DELTA DISTRIBUTION"
     assert found["bridge_retries"] == status
     assert found["bridge_lag"] == [line for line in status if line["assigned"]] != []
+    assert found["bridge_since_acknowledged_s"] == found["bridge_lag"]
+    since = [cast("int", line["since_acknowledged_s"]) for line in held]
+    assert since[0] < since[-1]
+    (published,) = found["bridge_publish_ms"]
+    assert (published["message"], published["publish_ms"]) == ("status", 250)
     assert found["bridge_degraded"] == held
     assert [line["retries"] for line in held] == sorted(cast("int", line["retries"]) for line in held)
     (began,) = found["bridge_held"]
@@ -301,7 +307,7 @@ def test_log_metrics_read_lines_that_are_logged(resources: list[Resource], lines
     assert str(stopped["message"]).startswith("stopped: t/1: the committed offset 77 is out of range")
     (inserted,) = found["kafka_to_bigquery"]
     assert (inserted["table"], inserted["rows"]) == ("delivery_changed", 1)
-    assert len(found) == 8
+    assert len(found) == 10
 
 
 def test_each_log_metric_is_on_the_dashboard_or_in_an_alert(resources: list[Resource]) -> None:
@@ -310,7 +316,7 @@ def test_each_log_metric_is_on_the_dashboard_or_in_an_alert(resources: list[Reso
     alerts = json.dumps(values(resources, "google_monitoring_alert_policy"))
     for name in own_types(resources):
         assert name in shown + alerts, name
-    for name in ("lag", "gap", "degraded", "retries", "stopped"):
+    for name in ("lag", "gap", "degraded", "retries", "stopped", "publish_ms", "since_acknowledged_s"):
         assert f"kafka_bq_prod_bridge_{name}" in shown, name
     for name in ("lag", "gap", "degraded", "held", "stopped"):
         assert f"kafka_bq_prod_bridge_{name}" in alerts, name

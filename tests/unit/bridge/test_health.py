@@ -123,28 +123,43 @@ def test_nothing_else_is_served(port: int, path: str) -> None:
 
 
 def test_status_line_once_a_minute(status: Status, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
-    """However often the loop turns, the counts and the lag are logged once a minute."""
+    """However often the loop turns, counts, lag and how long nothing was acknowledged come once a minute."""
     with caplog.at_level(logging.INFO):
         for _ in range(int(3 * REPORT_EVERY_S / 0.5)):
             clock.now += 0.5
             status.turn(CONSUMER)
     lines = [r for r in caplog.records if r.getMessage() == "status"]
-    assert len(lines) == 3
-    assert {json.dumps(r.__dict__["fields"], sort_keys=True) for r in lines} == {
-        json.dumps(
-            {
-                "bytes": 4_567,
-                "retries": 2,
-                "gap": 40,
-                "dead_lettered": 3,
-                "forwarded": 12,
-                "assigned": 1,
-                "lag": 3,
-                "lag_by_partition": {"orders/1": 3},
-            },
-            sort_keys=True,
-        )
-    }
+    assert [r.__dict__["fields"] for r in lines] == [
+        {
+            "bytes": 4_567,
+            "retries": 2,
+            "gap": 40,
+            "dead_lettered": 3,
+            "forwarded": 12,
+            "assigned": 1,
+            "since_acknowledged_s": seconds,
+            "lag": 3,
+            "lag_by_partition": {"orders/1": 3},
+        }
+        for seconds in (60, 120, 180)
+    ]
+
+
+def test_status_line_has_the_latency_of_its_own_minute(
+    status: Status, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The mean since the last line, in ms; none where nothing was acknowledged since then."""
+    told = []
+    for latencies in ((0.01, 0.031), (), (0.2,)):
+        caplog.clear()
+        for seconds in latencies:
+            status.acknowledged(seconds, 1)
+        clock.now += 7.9
+        with caplog.at_level(logging.INFO):
+            status.report(CONSUMER)
+        (line,) = (r.__dict__["fields"] for r in caplog.records)
+        told.append((line.get("publish_ms", "none"), line["since_acknowledged_s"]))
+    assert told == [(20, 7), ("none", 15), (200, 7)]
 
 
 def test_status_line_says_why_nothing_is_forwarded(status: Status, caplog: pytest.LogCaptureFixture) -> None:

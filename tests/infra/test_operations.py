@@ -1,0 +1,57 @@
+"""docs/operations.md has the bridge's settings and metrics, each of them and no other."""
+
+import re
+from collections.abc import Iterator, Mapping
+
+from prometheus_client import generate_latest
+
+from bridge.config import load
+from bridge.health import Status
+from tests.infra.conftest import REPOSITORY
+
+PAGE = (REPOSITORY / "docs" / "operations.md").read_text()
+
+
+class Environment(Mapping[str, str]):
+    """An environment that notes the names it is asked for."""
+
+    def __init__(self, **variables: str) -> None:
+        self._variables = variables
+        self.asked_for: set[str] = set()
+
+    def __getitem__(self, name: str) -> str:
+        """Return the value; KeyError without one, which `get` and `in` come by too."""
+        self.asked_for.add(name)
+        return self._variables[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names."""
+        return iter(self._variables)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._variables)
+
+
+def test_the_settings_are_those_that_the_bridge_reads() -> None:
+    """The table of settings has every name that the bridge looks up, and none that it does not."""
+    environment = Environment(
+        KAFKA_BOOTSTRAP_SERVERS="broker:9092",
+        KAFKA_GROUP_ID="group",
+        KAFKA_TOPICS="orders",
+        PUBSUB_DEAD_LETTER_TOPIC="projects/my-project/topics/dead",
+        PUBSUB_TOPIC="projects/my-project/topics/events",
+    )
+    load([], environment)
+    section = PAGE.partition("## Settings of the bridge\n")[2].partition("\n## ")[0]
+    listed = re.findall(r"^\| `([A-Z_]+)` \|", section, re.MULTILINE)
+    elsewhere = {"PUBSUB_EMULATOR_HOST"}  # bridge/stub.py and Google's client
+    assert sorted(listed) == sorted(environment.asked_for | elsewhere)
+
+
+def test_the_metrics_are_those_that_the_bridge_has() -> None:
+    """The list of metrics has every name of /metrics, and none that is not there."""
+    text = generate_latest(Status(lambda: 0.0).registry).decode()
+    served = re.findall(r"^# TYPE (\S+)", text, re.MULTILINE)
+    (listed,) = re.findall(r"^The metrics are (.*?)\n\n", PAGE, re.MULTILINE | re.DOTALL)
+    assert sorted(re.findall(r"`(\w+)`", listed)) == sorted(served)
