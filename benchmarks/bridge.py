@@ -262,16 +262,16 @@ def main() -> None:
                 (count, 64, False),
             ):
                 label = f"{size:,} messages, partitions: {partitions}" + (", in zstd" if compressed else "")
-                topic = f"bench-{len(sweep)}"
+                topic = f"bench-{size}-{partitions}-{compressed}"
                 bench.fill(topic, size, partitions, compressed=compressed)
-                found = middle([bench.run("plain", topic, size) for _ in range(arguments.repeat)])
-                sweep.append((label, found))
+                for name in ("plain", "bundle"):
+                    found = middle([bench.run(name, topic, size) for _ in range(arguments.repeat)])
+                    sweep.append((f"{NAMES[name]}, {label}", found))
             bench.fill("bench-keys", KEYED, 8)
             for ordering in ("none", "partition", "key"):
                 found = bench.run("plain", "bench-keys", KEYED, BRIDGE_ORDERING=ordering)
-                sweep.append(
-                    (f"{KEYED:,} messages, each with a key of its own, ordering `{ordering}`", found)
-                )
+                label = f"{KEYED:,} messages, each with a key of its own, ordering `{ordering}`"
+                sweep.append((f"{NAMES['plain']}, {label}", found))
         p50, p99 = bench.latency_ms(100, 20)
     table = {name: middle(each) for name, each in runs.items()}
     publisher = table["publisher"]
@@ -282,7 +282,7 @@ def main() -> None:
     print("| | CPU µs a message | to the publisher | messages/s | peak MB |")
     print("|---|---|---|---|---|")
     rows = [(NAMES[name], run) for name, run in table.items()]
-    for label, run in rows + [(f"the bridge, {label}", run) for label, run in sweep]:
+    for label, run in rows + sweep:
         print(
             f"| {label} | {run.cpu_us:.1f} | {run.cpu_us / publisher.cpu_us:.3f} | "
             f"{run.messages / run.seconds:,.0f} | {run.peak_mb:.0f} |"

@@ -29,8 +29,8 @@ _DEFAULTS = {
     # Memory: what waits to be taken, and what one answer of a broker may add to it: these bytes, by
     # partition and in all, are as they travel, and compressed they may hold a hundred times as much.
     "queued.max.messages.kbytes": "32768",
-    "fetch.message.max.bytes": "32768",
-    "fetch.max.bytes": "524288",
+    "fetch.message.max.bytes": "16384",
+    "fetch.max.bytes": "262144",
     # More than a cycle takes at once; each costs librdkafka some 600 bytes beside its own.
     "queued.min.messages": "10000",
     # Where they wait, a partition looks again so soon: librdkafka's own second is one of nothing.
