@@ -20,6 +20,9 @@ from envelope import Record
 from logs import fields, log
 
 WAIT_S = 0.5
+# What a kill repeats beside the cycle under way is less than this, and no older than a second: the consumer
+# commits what is stored that often.
+COMMIT_AFTER_RECORDS = 1_000
 POLL_WHILE_HOLDING_S = 0.25
 MIN_BACKOFF_S = 0.25
 MAX_BACKOFF_S = 4.0
@@ -90,9 +93,8 @@ class Forwarder:
             if result.error is not None:
                 taken = self._hold(taken, result, result.error)
         store_offsets(self._consumer, taken.ends)
-        # The consumer commits once a second. At high rates that would be many cycles to repeat after a kill.
         self._stored += len(taken.records)
-        if self._stored >= self._max_records:
+        if self._stored >= COMMIT_AFTER_RECORDS:
             commit_soon(self._consumer)
             self._stored = 0
         self._status.ends.update(taken.ends)

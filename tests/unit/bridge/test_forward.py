@@ -549,9 +549,9 @@ def test_cycle_that_is_acknowledged_late_is_stored(bridge: Bridge) -> None:
     assert bridge.stored == [("t", 0, 5)]
 
 
-def test_what_a_kill_repeats_is_bounded_by_count() -> None:
-    """As many records as a cycle may have are committed at once, not only when the interval is over."""
-    bridge = Bridge(max_records=3)
+def test_what_a_kill_repeats_is_bounded_by_count(bridge: Bridge, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many records are committed at once, not only when the interval is over."""
+    monkeypatch.setattr("bridge.forward.COMMIT_AFTER_RECORDS", 3)
     bridge.run(message(P0, 7), message(P0, 8))
     assert bridge.consumer.group == {}
     bridge.run(message(P0, 9))
