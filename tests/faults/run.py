@@ -8,7 +8,7 @@ from pathlib import Path
 from local.kafka import Cluster, MockCluster
 from local.real_kafka import RealCluster
 from tests.faults.arena import BRIDGE, STALLED_S, Arena, Outcome
-from tests.faults.faults import Plan
+from tests.faults.faults import RESUMES_WITHIN_S, Plan
 
 
 class Clusters:
@@ -68,7 +68,20 @@ def inject(
         plan.fault(arena, times)
         verdict = arena.settle()
     assert verdict.produced, "nothing was produced"
+    assert verdict.lost < verdict.produced, "nothing arrived: was there a bridge?"
     assert verdict.unexpected == 0, f"{verdict.unexpected} records came that nobody committed to Kafka"
     return Outcome(
         name, arena.injected, verdict.lost, verdict.duplicates, round(max(arena.recoveries, default=0.0), 1)
     )
+
+
+def broken_promises(plan: Plan, outcome: Outcome) -> list[str]:
+    """Return what a fault's outcome has that its plan promises not to have."""
+    broken = []
+    if outcome.lost:
+        broken.append(f"{outcome.lost} records are lost")
+    if plan.no_duplicates and outcome.duplicates:
+        broken.append(f"{outcome.duplicates} records came twice")
+    if plan.resumes and outcome.recovery_s > RESUMES_WITHIN_S:
+        broken.append(f"it took {outcome.recovery_s} s to go on, not {RESUMES_WITHIN_S:.0f}")
+    return broken

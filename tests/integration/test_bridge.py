@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,9 +20,20 @@ from msgspec.structs import replace
 import envelope
 from envelope import Header, Record
 from local.kafka import MockCluster
+from local.processes import free_port
 from local.standin.proxy import Proxy
 from tests.integration.waiting import eventually
-from tests.integration.worlds import PARTITIONS, ROOT, SHORT_SESSION, Pubsub, World, lines, says, terminate
+from tests.integration.worlds import (
+    PARTITIONS,
+    ROOT,
+    SHORT_SESSION,
+    Pubsub,
+    World,
+    lines,
+    metrics,
+    says,
+    terminate,
+)
 
 SECRET = "hunter2-do-not-print"
 STAMP = 1_700_000_000_123
@@ -135,6 +146,74 @@ def test_log_is_json_lines(world: World) -> None:
         f"{world.topic}/{n}" for n in range(PARTITIONS)
     ]
     assert by_message["stopped"]["forwarded"] == 1
+
+
+def in_order(records: list[Record]) -> dict[int, list[bytes | None]]:
+    """Return the values of each partition as they arrived."""
+    values = defaultdict(list)
+    for record in records:
+        values[record.partition].append(record.value)
+    return values
+
+
+def test_bundle_of_the_environment(world: World) -> None:
+    """BRIDGE_BUNDLE makes messages of so many records at most, and each record arrives whole and in order."""
+    produced = [b"%d" % n for n in range(1_000)]
+    world.produce(produced)
+    world.start(BRIDGE_BUNDLE="50")
+    eventually(lambda: len(world.tap.records()) >= len(produced))
+    sizes = [
+        len(envelope.unpack(message).records)
+        for message in world.tap.messages
+        if envelope.BUNDLE in message.attributes
+    ]
+    assert max(sizes) == 50
+    assert in_order(world.tap.records()) == {n: produced[n::PARTITIONS] for n in range(PARTITIONS)}
+
+
+def test_auto_bundles_what_has_gathered_alone(world: World) -> None:
+    """With `auto` a burst that waited comes in bundles, and a few records after it in plain messages."""
+    burst, few = ([b"%s %d" % (what, n) for n in range(count)] for what, count in ((b"a", 4_000), (b"b", 20)))
+    world.produce(burst)
+    world.start(BRIDGE_BUNDLE="auto")
+    eventually(lambda: len(world.tap.records()) >= len(burst))
+    bundles = [message for message in world.tap.messages if envelope.BUNDLE in message.attributes]
+    assert bundles
+    assert in_order(world.tap.records()) == {n: burst[n::PARTITIONS] for n in range(PARTITIONS)}
+    before = len(world.tap.messages)
+    world.produce(few, partition=0)  # one batch, which the bridge takes whole
+    eventually(lambda: world.tap.values() == {*burst, *few})
+    assert len(world.tap.messages) == before + len(few)
+
+
+def test_ordering_by_key(world: World) -> None:
+    """BRIDGE_ORDERING=key gives each message its key's ordering key, and each key's records stay in order."""
+    keys = [b"a", b"b", b"c"]
+    produced = {key: [b"%s %d" % (key, n) for n in range(200)] for key in keys}
+    for number in range(200):
+        for key in keys:
+            world.cluster.producer.produce(world.topic, produced[key][number], key, partition=1)
+    assert world.cluster.producer.flush(20) == 0
+    world.start(BRIDGE_ORDERING="key", BRIDGE_MAX_RECORDS="50")
+    eventually(lambda: len(world.tap.pull()) >= 600)
+    arrived = defaultdict(list)
+    for record, ordering_key in zip(world.tap.records(), world.tap.ordering_keys, strict=True):
+        assert ordering_key == envelope.ordering_key(record, "key")
+        arrived[record.key].append(record.value)
+    assert arrived == produced
+
+
+def test_metrics_of_a_running_bridge(world: World) -> None:
+    """What Pub/Sub acknowledged to a real bridge is in its /metrics: requests, bytes and records."""
+    world.produce([b"%d" % n for n in range(10)])
+    port = free_port()
+    bridge = world.start(PORT=str(port))
+    eventually(lambda: says(bridge, "health server is listening"))
+    assert [line["port"] for line in lines(bridge) if "port" in line] == [port]
+    eventually(lambda: metrics(bridge)["bridge_forwarded_total"] == 10)
+    found = metrics(bridge)
+    assert 0 < found["bridge_publish_seconds_count"] <= 10
+    assert found["bridge_forwarded_bytes_total"] > 10
 
 
 def test_too_large_record_is_a_dead_letter(world: World) -> None:

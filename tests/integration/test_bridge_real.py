@@ -2,11 +2,9 @@
 
 import contextlib
 import itertools
-import re
 import signal
 import threading
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,7 +18,17 @@ from envelope import Record
 from local.processes import Process
 from local.real_kafka import RealCluster
 from tests.integration.waiting import eventually
-from tests.integration.worlds import PARTITIONS, SHORT_SESSION, STOP_S, Pubsub, World, lines, says, terminate
+from tests.integration.worlds import (
+    PARTITIONS,
+    SHORT_SESSION,
+    STOP_S,
+    Pubsub,
+    World,
+    lines,
+    metrics,
+    says,
+    terminate,
+)
 
 PROTOCOLS = {
     "eager": SHORT_SESSION,
@@ -163,17 +171,6 @@ def load(world: RealWorld) -> Iterator[list[bytes]]:
         ending.set()
         thread.join()
         assert producer.flush(30) == 0
-
-
-def metrics(bridge: Process) -> dict[str, float]:
-    """Return what a bridge's /metrics says, by name and labels."""
-    (port,) = (line["port"] for line in lines(bridge) if "port" in line)
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
-        text = answer.read().decode()
-    return {
-        name: float(value)
-        for name, value in re.findall(r"^(\w+(?:\{[^}]*\})?) (\S+)$", text, flags=re.MULTILINE)
-    }
 
 
 def partitions_of(bridge: Process) -> set[str]:
@@ -465,3 +462,20 @@ def test_broker_that_dies_and_comes_back(world: RealWorld) -> None:
     assert bridge.exit_code() is None
     assert terminate(bridge)[0] == 0
     assert sum(world.committed().values()) >= len(sent)
+
+
+def test_sigterm_while_the_broker_hangs(world: RealWorld) -> None:
+    """A broker that answers nothing any more cannot keep the bridge: SIGTERM ends it before SIGKILL comes."""
+    world.produce(numbered("before", 8))
+    bridge = world.start()
+    eventually(lambda: len(world.tap.values()) == 8)
+    world.real.brokers[0].send(signal.SIGSTOP)
+    try:
+        _, seconds = terminate(bridge)
+    finally:
+        world.real.brokers[0].send(signal.SIGCONT)
+    assert seconds < STOP_S
+    # Whether or not the last commit got through, nothing is missing.
+    world.produce(numbered("after", 8))
+    world.start()
+    eventually(lambda: world.tap.values() == {*numbered("before", 8), *numbered("after", 8)})

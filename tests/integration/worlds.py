@@ -3,9 +3,11 @@
 import contextlib
 import itertools
 import json
+import re
 import signal
 import sys
 import time
+import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -68,12 +70,13 @@ class Pubsub:
 
 
 class Tap:
-    """What came out of a topic so far."""
+    """What came out of a topic so far; `ordering_keys` has one for each of the messages."""
 
     def __init__(self, address: str, name: str) -> None:
         self.topic = f"projects/p/topics/{name}"
         self.subscription = f"projects/p/subscriptions/{name}"
         self.messages: list[envelope.Message] = []
+        self.ordering_keys: list[str] = []
         self._address = address
 
     def pull(self, *, once: bool = False) -> list[envelope.Message]:
@@ -87,6 +90,7 @@ class Tap:
                 self.messages += [
                     envelope.Message(r.message.data, dict(r.message.attributes)) for r in received
                 ]
+                self.ordering_keys += [r.message.ordering_key for r in received]
                 client.acknowledge(subscription=self.subscription, ack_ids=[r.ack_id for r in received])
                 if once:
                     break
@@ -181,6 +185,17 @@ def lines(bridge: Process) -> list[dict[str, object]]:
 def says(bridge: Process, text: str) -> int:
     """Return how many of a bridge's log lines say this."""
     return sum(text in str(line["message"]) for line in lines(bridge))
+
+
+def metrics(bridge: Process) -> dict[str, float]:
+    """Return what a bridge's /metrics says, by name and labels."""
+    (port,) = (line["port"] for line in lines(bridge) if "port" in line)
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        text = answer.read().decode()
+    return {
+        name: float(value)
+        for name, value in re.findall(r"^(\w+(?:\{[^}]*\})?) (\S+)$", text, flags=re.MULTILINE)
+    }
 
 
 def terminate(bridge: Process) -> tuple[int, float]:

@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from bridge.batch import Refused
 from bridge.consumer import StoppedByKafkaError
-from bridge.forward import MIN_BACKOFF_S, AbandonedError, Forwarder
+from bridge.forward import MAX_BACKOFF_S, MIN_BACKOFF_S, PROBE_TIMEOUT_S, AbandonedError, Forwarder
 from bridge.health import Status
 from bridge.publish import Failure, Publisher, Result
 from envelope import Record
@@ -359,6 +359,29 @@ def test_backoff_has_an_end(bridge: Bridge) -> None:
     assert max(waits) <= 4.01
     assert max(waits) >= 2
     assert waits[0] < 0.5
+
+
+def test_outage_is_noticed_to_be_over_within_ten_seconds() -> None:
+    """The last try that fails, at the outage's end, and the pause after it take less than that."""
+    assert PROBE_TIMEOUT_S + MAX_BACKOFF_S < 10
+
+
+def test_two_holds_do_not_wait_alike() -> None:
+    """Bridges that an outage has stopped together do not all ask again at once: each pause has jitter."""
+
+    def tries() -> list[float]:
+        bridge, times = Bridge(), list[float]()
+
+        def still_down(records: Sequence[Record]) -> Result:
+            times.append(bridge.consumer.now)
+            return down(records)
+
+        bridge.publisher.results = [still_down] * 10
+        bridge.run(message(P0, 1))
+        return [after - before for before, after in itertools.pairwise(times)]
+
+    for one, other in zip(tries(), tries(), strict=True):
+        assert one != pytest.approx(other, rel=1e-6)
 
 
 def test_after_an_outage_the_loop_goes_on() -> None:
