@@ -12,8 +12,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException
 from google.auth.exceptions import GoogleAuthError
 
 import logs
+from bridge.commits import Commits
 from bridge.config import Config, load
-from bridge.consumer import Commits, StoppedByKafkaError, is_refusal
+from bridge.consumer import StoppedByKafkaError, is_refusal
 from bridge.forward import AbandonedError, Forwarder
 from bridge.google_oauth import token_source
 from bridge.health import Status, serve

@@ -12,7 +12,8 @@ from confluent_kafka import Consumer, KafkaException
 
 from bridge import gap
 from bridge.batch import Refused
-from bridge.consumer import REBALANCING, StoppedByKafkaError, Taken, check, commit_soon, store_offsets, take
+from bridge.commits import REBALANCING, commit_soon
+from bridge.consumer import StoppedByKafkaError, Taken, check, store_offsets, take
 from bridge.group import Group
 from bridge.health import Status
 from bridge.publish import RPC_TIMEOUT_S, Failure, Publisher, Result
@@ -137,8 +138,9 @@ class Forwarder:
         with self._group.paused():
             while result.error is not None:
                 self._status.degraded = f"Pub/Sub does not take records: {result.error}"
-                if (result.error.topic, result.error.code) not in said:
-                    said.add((result.error.topic, result.error.code))
+                cause = (result.error.topic, result.error.code)
+                if cause not in said:
+                    said.add(cause)
                     log.warning("Pub/Sub still does not take records: %s", result.error)
                 self._wait(taken.out_of_range, backoff * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
                 most = MAX_PERMANENT_BACKOFF_S if result.error.permanent else MAX_BACKOFF_S

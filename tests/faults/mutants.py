@@ -10,8 +10,9 @@ from google.cloud.pubsub_v1 import PublisherClient
 
 import bridge.__main__ as program
 from bridge import forward, group, start
+from bridge.commits import Commits
 from bridge.config import Config
-from bridge.consumer import Commits, Taken, store_offsets
+from bridge.consumer import Taken, store_offsets
 from bridge.forward import Forwarder
 from bridge.group import Group
 from bridge.health import Status

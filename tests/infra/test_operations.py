@@ -8,6 +8,7 @@ from prometheus_client import generate_latest
 from bridge.config import load
 from bridge.health import Status
 from tests.infra.conftest import REPOSITORY
+from tests.unit.bridge.test_program import SETTINGS
 
 PAGE = (REPOSITORY / "docs" / "operations.md").read_text()
 
@@ -35,13 +36,7 @@ class Environment(Mapping[str, str]):
 
 def test_the_settings_are_those_that_the_bridge_reads() -> None:
     """The table of settings has every name that the bridge looks up, and none that it does not."""
-    environment = Environment(
-        KAFKA_BOOTSTRAP_SERVERS="broker:9092",
-        KAFKA_GROUP_ID="group",
-        KAFKA_TOPICS="orders",
-        PUBSUB_DEAD_LETTER_TOPIC="projects/my-project/topics/dead",
-        PUBSUB_TOPIC="projects/my-project/topics/events",
-    )
+    environment = Environment(**SETTINGS)
     load([], environment)
     section = PAGE.partition("## Settings of the bridge\n")[2].partition("\n## ")[0]
     listed = re.findall(r"^\| `([A-Z_]+)` \|", section, re.MULTILINE)

@@ -28,6 +28,7 @@ from tests.unit.bridge.test_forward import (
     out_of_range,
     refuse_all,
 )
+from tests.unit.bridge.test_program import SETTINGS
 
 # Those of the platform that are used, with the resource and the labels that they have:
 # https://cloud.google.com/monitoring/api/metrics_gcp
@@ -216,28 +217,15 @@ async def keep_one() -> None:
     await main.writer.write("delivery_changed", [Row(b"{}", 0)])
 
 
-class _Consumer(FakeConsumer):
-    def close(self) -> None:
-        """Leave the group."""
-
-
 def run_into_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run the bridge's program until a partition's offset is out of range; it stops there."""
-    consumer = _Consumer([])
+    consumer = FakeConsumer([])
     consumer.assigned, consumer.group, consumer.ends = [P1], {P1: 77}, {P1: (80, 90)}
     consumer.waiting = [out_of_range()]
     monkeypatch.setattr(bridge.__main__, "_open_consumer", lambda *_: consumer)
     monkeypatch.setattr(bridge.__main__, "exit_after", lambda _: None)
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", "127.0.0.1:1")
-    settings = {
-        "KAFKA_BOOTSTRAP_SERVERS": "broker",
-        "KAFKA_GROUP_ID": "group",
-        "KAFKA_TOPICS": "t",
-        "PORT": "0",
-        "PUBSUB_DEAD_LETTER_TOPIC": "projects/my-project/topics/dead",
-        "PUBSUB_TOPIC": "projects/my-project/topics/events",
-    }
-    assert bridge.__main__.run(load([], settings), bridge.__main__.Stop()) == 1
+    assert bridge.__main__.run(load([], SETTINGS), bridge.__main__.Stop()) == 1
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from bridge.commits import Commits
 from bridge.consumer import (
-    Commits,
     StoppedByKafkaError,
     Taken,
     is_refusal,

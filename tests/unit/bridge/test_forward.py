@@ -76,6 +76,9 @@ class FakeConsumer:
         else:
             self.rebalance_out(self.on_revoke)
 
+    def close(self) -> None:
+        """Leave the group."""
+
     def incremental_assign(self, partitions: list[TopicPartition]) -> None:
         """Add partitions early, from within the callback."""
         self.assigned += [(p.topic, p.partition) for p in partitions]

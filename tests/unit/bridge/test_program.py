@@ -7,8 +7,8 @@ import pytest
 from confluent_kafka import TopicPartition
 
 import bridge.__main__ as program
+from bridge.commits import Commits
 from bridge.config import Config, load
-from bridge.consumer import Commits
 from bridge.health import Status
 from tests.unit.bridge.test_forward import P0, At, FakeConsumer, FakePublisher, message
 
