@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from tests.faults.arena import Outcome
-from tests.faults.faults import PLANS
+from tests.faults.plans import PLANS
 from tests.faults.run import Clusters, broken_promises, inject
 
 

@@ -257,6 +257,14 @@ class Arena:
             ending.set()
             thread.join(60)
 
+    @contextlib.contextmanager
+    def steady_load(self, rate: int = 1_000) -> Iterator[None]:
+        """Give a load that is forwarded from every partition; how long the first bridge took is left out."""
+        with self.load(rate):
+            self.await_recovery()
+            self.recoveries.clear()
+            yield
+
     def produce(
         self, count: int, *, marker: bytes = b"", producer: Producer | None = None, expected: bool = True
     ) -> None:

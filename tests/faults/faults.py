@@ -1,4 +1,4 @@
-"""The faults. Each gets an arena and how often it is to happen, and returns with the faults off.
+"""The faults of bridges and of Kafka: each gets an arena and how often, and returns with the faults off.
 
 How long something waits is itself part of a fault here, and random where it says so; what follows from it is
 awaited.
@@ -6,10 +6,8 @@ awaited.
 
 import signal
 import time
-from collections.abc import Callable, Mapping
 from itertools import cycle
 
-import msgspec
 from confluent_kafka import KafkaError, Producer
 
 from local.kafka import MockCluster
@@ -18,23 +16,11 @@ from local.real_kafka import RealCluster
 from local.standin.faults import Fault
 from tests.faults.arena import Arena
 from tests.faults.mock_errors import OFFSET_COMMIT, answer_with
-from tests.faults.outage import outage
-from tests.faults.storm import storm
 from tests.integration.waiting import eventually
 from tests.integration.worlds import PARTITIONS, lines, says
 
 # Longer than the time between two commits: what is stored by then is committed.
 PAST_A_COMMIT_S = 2.5
-# https://cloud.google.com/pubsub/docs/reference/error-codes, and what gRPC itself makes of lost connections
-RETRYABLE = (
-    "ABORTED",
-    "CANCELLED",
-    "DEADLINE_EXCEEDED",
-    "INTERNAL",
-    "RESOURCE_EXHAUSTED",
-    "UNAVAILABLE",
-    "UNKNOWN",
-)
 COMMIT_ERRORS = (
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.NOT_COORDINATOR,
@@ -44,17 +30,12 @@ COMMIT_ERRORS = (
     KafkaError.ILLEGAL_GENERATION,
     KafkaError.UNKNOWN_MEMBER_ID,
 )
-POISON = b"poison: "
-# From the end of what Pub/Sub did until each partition's records are forwarded again.
-RESUMES_WITHIN_S = 10.0
 
 
 def kill(arena: Arena, times: int) -> None:
     """SIGKILL at a random moment; every fifth while Pub/Sub hangs and a commit has passed."""
     bridge = arena.start()
-    with arena.load():
-        arena.await_recovery()
-        arena.recoveries.clear()  # the first start
+    with arena.steady_load():
         for number in range(times):
             if number % 5 == 0:
                 arena.break_pubsub(Fault("hang"))
@@ -71,9 +52,7 @@ def kill(arena: Arena, times: int) -> None:
 def terminate(arena: Arena, times: int) -> None:
     """SIGTERM under load, and a new bridge."""
     bridge = arena.start()
-    with arena.load(2_000):
-        arena.await_recovery()
-        arena.recoveries.clear()
+    with arena.steady_load(2_000):
         for _ in range(times):
             time.sleep(arena.random.uniform(0, 1))
             arena.terminate(bridge)
@@ -85,9 +64,7 @@ def terminate(arena: Arena, times: int) -> None:
 def members(arena: Arena, times: int) -> None:
     """Bridges join the group and leave it, one to three of them at a time."""
     running = [arena.start()]
-    with arena.load():
-        arena.await_recovery()
-        arena.recoveries.clear()
+    with arena.steady_load():
         for _ in range(times):
             joins = len(running) == 1 or (len(running) < 3 and arena.random.random() < 0.5)
             if joins:
@@ -107,9 +84,7 @@ def _await_member(bridge: Process) -> None:
 def freeze(arena: Arena, times: int) -> None:
     """SIGSTOP past the session and max.poll.interval, records held or in flight; alone, beside another."""
     bridge, other = arena.start(), None
-    with arena.load():
-        arena.await_recovery()
-        arena.recoveries.clear()
+    with arena.steady_load():
         for number in range(times):
             if number % 2:
                 other = arena.start()
@@ -145,9 +120,7 @@ def brokers(arena: Arena, times: int) -> None:
     kafka = arena.kafka
     assert isinstance(kafka, RealCluster)
     arena.start()
-    with arena.load():
-        arena.await_recovery()
-        arena.recoveries.clear()
+    with arena.steady_load():
         for number in range(times):
             index = number % len(kafka.brokers)
             broker = kafka.brokers[index]
@@ -168,9 +141,7 @@ def commit_errors(arena: Arena, times: int) -> None:
     assert isinstance(kafka, MockCluster)
     bridge = arena.start()
     errors = cycle(COMMIT_ERRORS)
-    with arena.load(500):
-        arena.await_recovery()
-        arena.recoveries.clear()
+    with arena.steady_load(500):
         for number in range(times):
             error = next(errors)
             answer_with(kafka.producer, OFFSET_COMMIT, [error] * 3)
@@ -240,140 +211,3 @@ def aborted(arena: Arena, times: int) -> None:
             arena.injected += times // max(10, times // 100)
         else:
             producer.commit_transaction(60)
-
-
-def answers(kind: str, share: float) -> Callable[[Arena, int], None]:
-    """Return the fault of Pub/Sub that hits a share of the requests; errors come with each code in turn."""
-
-    def pubsub_fails(arena: Arena, times: int) -> None:
-        arena.start()
-        codes = cycle(RETRYABLE)
-        with arena.load():
-            arena.await_recovery()
-            arena.recoveries.clear()
-            for number in range(times):
-                code = next(codes)
-                if kind == "hang":
-                    fault = Fault("hang", share=share, seed=number)
-                elif kind == "lose_answer":
-                    fault = Fault("lose_answer", share=share, seed=number)
-                else:
-                    fault = Fault("error", code=code, share=share, seed=number)
-                arena.break_pubsub(fault)
-                time.sleep(arena.random.uniform(2, 5))
-                hit = arena.mend_pubsub()
-                assert hit or share < 1, f"no request met {fault}"
-                arena.injected += hit
-                arena.await_recovery()
-
-    return pubsub_fails
-
-
-def ordered(arena: Arena, times: int) -> None:
-    """With ordering by partition, requests fail and a bridge is killed: no record overtakes another."""
-    bridge = arena.start(BRIDGE_ORDERING="partition")
-    with arena.load(500):
-        arena.await_recovery()
-        arena.recoveries.clear()
-        for number in range(times):
-            arena.break_pubsub(Fault("error", share=0.3, seed=number))
-            time.sleep(arena.random.uniform(1, 3))
-            if number % 3 == 2:
-                arena.kill(bridge)
-                bridge = arena.start(BRIDGE_ORDERING="partition")
-            arena.injected += arena.mend_pubsub()
-            arena.await_recovery()
-    assert arena.ledger.overtaken == 0, f"{arena.ledger.overtaken} records came after later ones"
-
-
-def resets(arena: Arena, times: int) -> None:
-    """Connections to Pub/Sub are reset at random moments, and every third time refused for a while."""
-    assert arena.proxy is not None
-    arena.start()
-    with arena.load():
-        arena.await_recovery()
-        arena.recoveries.clear()
-        for number in range(times):
-            if number % 3 == 0:
-                arena.proxy.refuse()
-            arena.proxy.reset()
-            arena.injected += 1
-            time.sleep(arena.random.uniform(0, 2))
-            arena.proxy.restore()
-            arena.await_recovery()
-
-
-def dead_connections(arena: Arena, times: int) -> None:
-    """Connections to Pub/Sub carry nothing more and do not end, as where a firewall forgets them."""
-    assert arena.proxy is not None
-    arena.start()
-    with arena.load():
-        arena.await_recovery()
-        arena.recoveries.clear()
-        for _ in range(times):
-            time.sleep(arena.random.uniform(0, 2))
-            arena.proxy.forget()
-            arena.injected += 1
-            arena.await_recovery()
-
-
-def poison(arena: Arena, times: int) -> None:
-    """So many records that Pub/Sub refuses, each among a hundred good ones."""
-    arena.break_pubsub(Fault("refuse", marker=POISON))
-    for _ in range(times):
-        arena.produce(arena.random.randint(50, 150))
-        arena.produce(1, marker=POISON)
-        arena.injected += 1
-    arena.flush()
-    bridge = arena.start()
-    eventually(lambda: arena.ledger.missing() == 0, 120)
-    assert says(bridge, "dead letter: refused_by_pubsub") == times
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """A fault, how often it happens in `make faults` and in the tests, what it needs, and what is promised.
-
-    After one that `resumes`, the bridge, which was there all the while, goes on within RESUMES_WITHIN_S.
-    """
-
-    fault: Callable[[Arena, int], None]
-    times: int
-    short: int
-    on: str = "one broker"
-    properties: Mapping[str, str] = {}
-    proxied: bool = False
-    no_duplicates: bool = False
-    resumes: bool = False
-
-
-COOPERATIVE = {"partition.assignment.strategy": "cooperative-sticky"}
-# The broker says how long a member's session is, and the client must not.
-KIP_848 = {"group.protocol": "consumer", "session.timeout.ms": "", "heartbeat.interval.ms": ""}
-PATIENT = {"session.timeout.ms": "6000", "max.poll.interval.ms": "6000"}
-
-PLANS: dict[str, Plan] = {
-    "outage-in-seconds": Plan(outage, 600, 15, proxied=True, resumes=True),
-    "kill-9": Plan(kill, 50, 2),
-    "sigterm": Plan(terminate, 20, 2, no_duplicates=True),
-    "members-eager": Plan(members, 18, 2),
-    "members-cooperative": Plan(members, 16, 2, properties=COOPERATIVE),
-    "members-kip-848": Plan(members, 16, 2, properties=KIP_848),
-    "sigstop-past-max-poll": Plan(freeze, 5, 2, properties=PATIENT),
-    "broker-killed-or-paused": Plan(brokers, 10, 2, on="three brokers"),
-    "commit-errors": Plan(commit_errors, 14, 3, on="mock cluster"),
-    "retention-past-commit": Plan(retention, 5, 1),
-    "aborted-transactions": Plan(aborted, 10_000, 1_000, no_duplicates=True),
-    "pubsub-errors-10%": Plan(answers("error", 0.1), 14, len(RETRYABLE), resumes=True),
-    "pubsub-errors-100%": Plan(answers("error", 1.0), 7, len(RETRYABLE), resumes=True),
-    "pubsub-errors-30%-ordered": Plan(ordered, 9, 3),
-    "pubsub-hangs-10%": Plan(answers("hang", 0.1), 3, 1, resumes=True),
-    "pubsub-hangs-100%": Plan(answers("hang", 1.0), 3, 1, resumes=True),
-    "pubsub-loses-answers-10%": Plan(answers("lose_answer", 0.1), 5, 1, resumes=True),
-    "pubsub-loses-answers-100%": Plan(answers("lose_answer", 1.0), 3, 1, resumes=True),
-    "pubsub-resets": Plan(resets, 20, 3, proxied=True, resumes=True),
-    "pubsub-connections-die": Plan(dead_connections, 5, 1, proxied=True),
-    "poison": Plan(poison, 100, 10),
-    "storm-eager": Plan(storm, 20, 3),
-    "storm-cooperative": Plan(storm, 20, 3, properties=COOPERATIVE),
-    "storm-kip-848": Plan(storm, 20, 3, properties=KIP_848),
-}

@@ -8,7 +8,7 @@ from pathlib import Path
 from local.kafka import Cluster, MockCluster
 from local.real_kafka import RealCluster
 from tests.faults.arena import BRIDGE, STALLED_S, Arena, Outcome
-from tests.faults.faults import RESUMES_WITHIN_S, Plan
+from tests.faults.plans import RESUMES_WITHIN_S, Plan
 
 
 class Clusters:

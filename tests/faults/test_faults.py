@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 import tests.faults.__main__ as command
 from tests.faults.arena import Outcome
-from tests.faults.faults import PLANS
 from tests.faults.mutants import MUTANTS
+from tests.faults.plans import PLANS
 from tests.faults.run import Clusters, broken_promises, inject
 
 
