@@ -13,9 +13,7 @@ from fastavro.types import Schema
 from decoder.avro import Writer
 from decoder.schema_file import SchemaKey, Version, versions_of
 from decoder.schema_types import IncompatibleError
-from decoder.streams import STREAMS_FILE, CatalogError, Stream, Topic, load_streams
-
-SCHEMAS = Path(__file__).parent / "schemas"
+from decoder.streams import CatalogError, Stream, Topic, catalog_files, load_streams
 
 
 class EventType(msgspec.Struct, frozen=True, eq=False):
@@ -62,12 +60,14 @@ class Catalog(msgspec.Struct, frozen=True):
         return sorted(name for of_topic, name in self.types if of_topic == topic)
 
 
-def load_catalog(streams_file: Path = STREAMS_FILE, schemas: Path = SCHEMAS) -> Catalog:
-    """Return the catalogue.
+def load_catalog(streams_file: Path | None = None, schemas: Path | None = None) -> Catalog:
+    """Return the catalogue of these files, by default those of `catalog_files`.
 
     Raises:
         CatalogError: one of the files is wrong; every topic needs a schema and every schema a topic.
     """
+    files = catalog_files()
+    streams_file, schemas = streams_file or files.streams, schemas or files.schemas
     streams = load_streams(streams_file)
     types: dict[tuple[str, str], EventType] = {}
     stream_of_topic: dict[str, str] = {}

@@ -1,7 +1,9 @@
 """streams.yaml: which Kafka topics belong to which stream, and the table that a stream fills."""
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 import yaml
@@ -9,7 +11,8 @@ import yaml
 from decoder.limits import DEFAULT_LIMITS, Limits
 
 ROOT = Path(__file__).parent.parent
-STREAMS_FILE = ROOT / "streams.yaml"
+# The variable that names another catalog: a folder with a streams.yaml and a folder `schemas`.
+CATALOG = "CATALOG"
 
 # https://cloud.google.com/bigquery/docs/tables#table_naming, narrowed to what needs no quoting
 TableName = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,99}$")]
@@ -23,6 +26,21 @@ UNIQUE = "_unique"
 
 class CatalogError(ValueError):
     """streams.yaml or a schema is wrong: the text names the file, what is wrong in it and what to do."""
+
+
+class CatalogFiles(NamedTuple):
+    """Where the catalog is: streams.yaml, and the folder with a folder of schemas for each topic."""
+
+    streams: Path
+    schemas: Path
+
+
+def catalog_files(environ: Mapping[str, str] = os.environ) -> CatalogFiles:
+    """Return the files of the folder that CATALOG names, else streams.yaml and decoder/schemas."""
+    folder = environ.get(CATALOG)
+    if folder:
+        return CatalogFiles(Path(folder) / "streams.yaml", Path(folder) / "schemas")
+    return CatalogFiles(ROOT / "streams.yaml", ROOT / "decoder" / "schemas")
 
 
 class Topic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,12 +84,13 @@ class _NoRepeats(yaml.SafeLoader):
         return mapping
 
 
-def load_streams(path: Path = STREAMS_FILE) -> dict[str, Stream]:
-    """Return the streams by name.
+def load_streams(path: Path | None = None) -> dict[str, Stream]:
+    """Return the streams of a file, by default the catalog's, by name.
 
     Raises:
         CatalogError: the file is missing, does not parse, lacks a key, or names a topic or a table twice.
     """
+    path = path or catalog_files().streams
     try:
         content = yaml.load(path.read_bytes(), _NoRepeats)  # noqa: S506 - a SafeLoader
         streams = msgspec.convert(content, _File).streams

@@ -142,10 +142,8 @@ def _stop_all(processes: dict[str, Process]) -> None:
             stopping.callback(process.stop)
 
 
-def start_function(
-    state: State, log: Path, env: dict[str, str] | None = None, source: Path = ROOT
-) -> Process:
-    """Start the function of a checkout as its user would: functions-framework --target=handle."""
+def start_function(state: State, log: Path, env: dict[str, str] | None = None) -> Process:
+    """Start the function as its user would: functions-framework --target=handle."""
     command = [
         str(Path(sys.executable).with_name("functions-framework")),
         *("--target=handle", "--host=127.0.0.1", f"--port={state.function_port}"),
@@ -155,7 +153,7 @@ def start_function(
         "BIGQUERY_PROJECT": PROJECT,
         "BIGQUERY_DATASET": DATASET,
     }
-    return Process("function", command, log, env={**settings, **(env or {})}, cwd=source)
+    return Process("function", command, log, env={**settings, **(env or {})}, cwd=ROOT)
 
 
 def start_bridge(state: State, topics: list[str], log: Path, env: dict[str, str] | None = None) -> Process:

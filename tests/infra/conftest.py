@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from decoder.streams import catalog_files
 from tests.infra.offline.terraform import Terraform, terraform
 
 REPOSITORY = Path(__file__).parents[2]
@@ -18,10 +19,10 @@ Resource = dict[str, object]
 
 @contextmanager
 def module() -> Iterator[Terraform]:
-    """Give the module as it lies in the repository, beside the files that it reads."""
+    """Give the module as it is in the repository, with the files that it reads and the frozen streams."""
     with terraform(REPOSITORY / "terraform") as started:
         beside = started.folder.parent
-        shutil.copy(REPOSITORY / "streams.yaml", beside)
+        shutil.copy(catalog_files().streams, beside)
         shutil.copytree(REPOSITORY / "sink", beside / "sink")
         yield started
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from decoder.streams import catalog_files
 from tests.infra.conftest import LARGE, REPOSITORY
 from tests.infra.offline.terraform import Terraform
 from tests.infra.readme import README, with_tables
@@ -63,7 +64,7 @@ def test_the_real_providers_agree(tmp_path: Path) -> None:
     """Where Terraform's registry can be reached, its providers find the files valid, and the tests pass."""
     for name in ("terraform", "sink"):
         shutil.copytree(REPOSITORY / name, tmp_path / name, ignore=shutil.ignore_patterns(".terraform*"))
-    shutil.copy(REPOSITORY / "streams.yaml", tmp_path)
+    shutil.copy(catalog_files().streams, tmp_path)
     real = Terraform(tmp_path / "terraform", {"TF_CLI_CONFIG_FILE": os.devnull, "TF_CLI_ARGS": "-no-color"})
     started = real.run("init", "-backend=false", "-input=false")
     if re.search(r"could not connect|Failed to install", " ".join(started.stderr.split())):

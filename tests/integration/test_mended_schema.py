@@ -10,8 +10,7 @@ from pathlib import Path
 import fastavro
 import pytest
 
-from decoder.catalog import SCHEMAS
-from decoder.streams import ROOT
+from decoder.streams import CATALOG, catalog_files
 from local import pubsub, stack
 from local.processes import accepts
 from local.stack import DATASET, PROJECT, Stack
@@ -21,8 +20,6 @@ from tests.integration.waiting import eventually
 TOPIC = "delivery_events_v6_topic"
 RATED = "delivery.events.v6.DeliveryRatedV6"
 LOST = "delivery.events.v6.DeliveryLostV6"
-# The function's source: .gcloudignore.
-SOURCE = ("main.py", "push.py", "envelope.py", "rejection.py", "logs.py", "streams.yaml", "decoder", "sink")
 EVENT = {
     "timestamp": 1_780_000_000_000,
     "delivery_id": "00000000-0000-4000-8000-000000000001",
@@ -34,7 +31,7 @@ EVENT = {
 
 def schema_of(name: str) -> dict[str, object]:
     """Return the schema of a rating as its team changed it, with one field more, under a type's name."""
-    schema = json.loads((SCHEMAS / TOPIC / "DeliveryRatedV6.avsc").read_text())
+    schema = json.loads((catalog_files().schemas / TOPIC / "DeliveryRatedV6.avsc").read_text())
     schema["name"] = name.rpartition(".")[2]
     schema["fields"].append({"name": "weather", "type": ["null", "string"], "default": None})
     made: dict[str, object] = schema
@@ -49,16 +46,11 @@ def value_of(name: str, event_id: str) -> bytes:
     return buffer.getvalue()
 
 
-def checkout(folder: Path) -> Path:
-    """Return a copy of the function whose catalogue has both schemas."""
-    folder.mkdir()
-    for name in SOURCE:
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(ROOT / name, folder / name)
+def mended_catalog(folder: Path) -> Path:
+    """Return a copy of the catalog that has both schemas."""
+    shutil.copytree(catalog_files().streams.parent, folder)
     for name in (RATED, LOST):
-        file = folder / "decoder" / "schemas" / TOPIC / f"{name.rpartition('.')[2]}.avsc"
+        file = folder / "schemas" / TOPIC / f"{name.rpartition('.')[2]}.avsc"
         file.write_text(json.dumps(schema_of(name)))
     return folder
 
@@ -103,7 +95,7 @@ def test_a_new_type_and_a_new_field_are_rows_once_their_schema_is_there(
     for _ in range(2):
         assert replay(running) == {"found": 2, "published": 2, "rows_already": 0, "not_replayable": 0}
     mended = stack.start_function(
-        running.state, tmp_path / "mended.log", source=checkout(tmp_path / "checkout")
+        running.state, tmp_path / "mended.log", {CATALOG: str(mended_catalog(tmp_path / "catalog"))}
     )
     running.processes["function"] = mended
     mended.await_ready(lambda: accepts(running.state.function_port))

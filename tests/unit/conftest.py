@@ -36,7 +36,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
 
 @pytest.fixture(scope="session")
 def catalog() -> Catalog:
-    """Give the repository's own catalogue."""
+    """Give the frozen catalog, tests/catalogue."""
     return load_catalog()
 
 

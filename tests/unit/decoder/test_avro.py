@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import islice
-from pathlib import Path
 
 import fastavro
 import pytest
@@ -13,7 +12,8 @@ from fastavro.types import Schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from decoder.catalog import SCHEMAS, Catalog, load_catalog
+from decoder.catalog import Catalog, load_catalog
+from decoder.streams import catalog_files
 from local.events import SampleEvent, sample_events
 from rejection import Reason, RejectedError
 from tests.unit.decoder.making import decode, plain
@@ -114,7 +114,7 @@ def test_container_named_for_a_type_that_shares_its_schema(
 ) -> None:
     """A producer's container has the type's own name, not that of the file in which the type is listed."""
     sample = next(s for s in samples if s.item_type_name.endswith(item_type_name))
-    raw = json.loads((SCHEMAS / sample.topic / "DeliveryEventV6.avsc").read_bytes())
+    raw = json.loads((catalog_files().schemas / sample.topic / "DeliveryEventV6.avsc").read_bytes())
     del raw["item_types"]
     written = fastavro.parse_schema({**raw, "name": item_type_name})
     event_type = catalog.types[sample.topic, sample.item_type_name]
@@ -276,8 +276,8 @@ def test_any_bytes_are_an_event_or_rejected(value: bytes, schema: Schema) -> Non
 
 
 def test_every_schema_file_is_read(catalog: Catalog) -> None:
-    """No schema in the repository stands unused."""
-    files = {f"schemas/{path.parent.name}/{path.name}" for path in Path(SCHEMAS).glob("*/*.avsc")}
+    """No schema of the catalog stands unused."""
+    files = {f"schemas/{path.parent.name}/{path.name}" for path in catalog_files().schemas.glob("*/*.avsc")}
     assert {event_type.file for event_type in catalog.types.values()} == files
 
 

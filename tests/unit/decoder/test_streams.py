@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from decoder.streams import CatalogError, Stream, Topic, load_streams
+from decoder.streams import ROOT, CatalogError, Stream, Topic, catalog_files, load_streams
 
 _ORDERS = "orders: {table: orders, topics: [{name: orders_v1, version: 1, current: true}]}"
 
@@ -122,3 +122,13 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
     """Without the file there is no catalogue."""
     with pytest.raises(CatalogError, match=r"^other\.yaml: .*No such file"):
         load_streams(tmp_path / "other.yaml")
+
+
+def test_catalog_names_another_folder() -> None:
+    """CATALOG's folder has the streams and the schemas; without it they are the repository's own."""
+    assert catalog_files({"CATALOG": "/etc/shop"}) == (
+        Path("/etc/shop/streams.yaml"),
+        Path("/etc/shop/schemas"),
+    )
+    for environ in ({}, {"CATALOG": ""}):
+        assert catalog_files(environ) == (ROOT / "streams.yaml", ROOT / "decoder" / "schemas")

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from pathlib import Path
 from random import Random
 
 import fastavro
@@ -15,9 +14,9 @@ import pytest
 import yaml
 from fastavro.types import Schema
 
+from decoder.streams import catalog_files
 from local.events import SampleEvent, bad_events, sample_events
 
-_ROOT = Path(__file__).parents[3]
 _COUNT = 2_000
 _REASONS = {"missing_type_header", "unknown_type", "undecodable", "trailing_bytes", "tombstone"}
 
@@ -46,7 +45,7 @@ def spoiled() -> list[SampleEvent]:
 def schemas() -> Mapping[tuple[str, str], Schema]:
     """Give the schema of each topic and header value, read from the files."""
     by_type = {}
-    for path in (_ROOT / "decoder" / "schemas").glob("*/*.avsc"):
+    for path in catalog_files().schemas.glob("*/*.avsc"):
         raw = json.loads(path.read_bytes())
         names = raw.pop("item_types", [f"{raw['namespace']}.{raw['name']}"])
         parsed = fastavro.parse_schema(raw)
@@ -90,7 +89,7 @@ def test_every_type_appears(good: list[SampleEvent], schemas: Mapping[tuple[str,
 
 def test_every_topic_appears(good: list[SampleEvent]) -> None:
     """Every topic of streams.yaml gets events, delivery_changed more than any other stream."""
-    streams = yaml.safe_load((_ROOT / "streams.yaml").read_text())["streams"]
+    streams = yaml.safe_load(catalog_files().streams.read_text())["streams"]
     stream_of = {topic["name"]: name for name, stream in streams.items() for topic in stream["topics"]}
     counts = Counter(stream_of[sample.topic] for sample in good)
     assert set(counts) == set(streams)
