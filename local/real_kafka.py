@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import os
 import secrets
 import shutil
 import signal
@@ -298,6 +299,7 @@ def _fetch() -> None:
             capture_output=True,
             text=True,
             check=False,
+            env={**os.environ, "MAVEN_OPTS": f"-Xmx256m {os.environ.get('MAVEN_OPTS', '')}"},
         )
         if run.returncode != 0:
             raise StartError(f"Maven did not get Apache Kafka {VERSION}: {run.stdout}{run.stderr}")
