@@ -29,9 +29,7 @@ def test_lines_are_counted_once_and_only_when_complete(tmp_path: Path) -> None:
 def test_an_insert_counts_with_each_of_its_rows(tmp_path: Path) -> None:
     """A hundred rows in one insert weigh as much as a hundred inserts; dead letters have no time."""
     path = tmp_path / "function.log"
-    path.write_text(
-        _line("a", 1, 5) + _line("b", 98, 40) + _line("b", 1, 900) + _line("dead_letters", 50, None)
-    )
+    path.write_text(_line("a", 1, 5) + _line("b", 98, 40) + _line("b", 1, 900) + _line("dead", 50, None))
     inserts = InsertLog(path)
     assert inserts.quantile_ms(0.5) is None
     inserts.read()
