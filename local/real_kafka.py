@@ -68,10 +68,10 @@ class RealCluster:
         addresses: The addresses of each listener by its name, comma-separated host:port.
         producer: A producer to it.
         brokers: A process each, to send signals to; the one at i has the node id i.
-        max_unread_records: None, it keeps all.
+        max_unread_bytes: None, it keeps all.
     """
 
-    max_unread_records = None
+    max_unread_bytes = None
 
     def __init__(
         self,
