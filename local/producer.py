@@ -60,6 +60,11 @@ class EventProducer:
         """Begin in a thread."""
         self._thread.start()
 
+    def replace(self, events: Iterator[SampleEvent], stream_of_topic: dict[str, str]) -> None:
+        """Go on with other events: the catalog has changed."""
+        self._stream_of_topic = {**self._stream_of_topic, **stream_of_topic}
+        self._events = events
+
     def stop(self) -> None:
         """Stop and wait until Kafka has what was produced."""
         self._stop.set()
