@@ -12,12 +12,13 @@ from google.api_core.exceptions import GoogleAPICallError
 from google.cloud import bigquery as bq
 from rich.console import Console
 
-from local import show
+from local import bridge_settings, show
 from local.pipeline import Options, run
 from local.processes import StartError
 from local.stack import DATASET, PROJECT, STATE_FILE, State, default_pubsub
 
 MAX_PRINTED_ROWS = 100
+DEFAULT_RATE = 300.0  # two cores hold several times that; see `make bench-local`
 
 
 def main() -> int:
@@ -36,6 +37,7 @@ def main() -> int:
         kafka=arguments.kafka,
         pubsub=arguments.pubsub or default_pubsub(),
         seed=arguments.seed,
+        bridge_env=bridge_settings.environment(arguments),
     )
     # A plain `kill`, or a closed terminal, must leave no process behind either.
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -58,7 +60,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="how many (default: 500 with --exit, no end with --keep)",
     )
-    parser.add_argument("--rate", type=_rate, default=40.0, metavar="R", help="events a second (default: 40)")
+    parser.add_argument(
+        "--rate", type=_rate, default=DEFAULT_RATE, metavar="R", help="events a second (default: %(default)g)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the sample events (default: 1)")
     parser.add_argument(
         "--kafka",
@@ -71,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=("emulator", "embedded"),
         help="the gcloud CLI's emulator (default where it is installed), or the stand-in of this repository",
     )
+    bridge_settings.add_arguments(parser)
     ending = parser.add_mutually_exclusive_group()
     ending.add_argument(
         "--exit", action="store_true", help="stop when all has arrived; the last line is JSON"

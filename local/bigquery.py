@@ -27,7 +27,7 @@ def start(port: int, grpc_port: int, home: Path, log: Path) -> Process:
     """Start the emulator; `home` is where it finds DuckDB's extension instead of downloading it."""
     _install_extension(home)
     command = [
-        str(Path(sys.executable).with_name("bqemulator")),
+        *(sys.executable, "-m", "local.emulator", str(log.with_suffix(".spill").resolve())),
         *("start", "--ephemeral", "--log-level", "warning", "--no-admin"),
         *("--rest-port", str(port), "--grpc-port", str(grpc_port)),
     ]
@@ -36,7 +36,7 @@ def start(port: int, grpc_port: int, home: Path, log: Path) -> Process:
         "BQEMU_ENABLE_FORMAT_EXTENSIONS": "false",  # they too would be downloaded
         "OTEL_SDK_DISABLED": "true",
     }
-    return Process("bigquery", command, log, env=env)
+    return Process("bigquery", command, log, env=env, cwd=ROOT)
 
 
 def connect(port: int, project: str) -> bigquery.Client:

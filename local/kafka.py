@@ -13,16 +13,17 @@ class Cluster(Protocol):
     producer: Producer
 
     @property
-    def max_unread_records(self) -> int | None:
-        """How many records it keeps unread; None where it keeps all."""
+    def max_unread_bytes(self) -> int | None:
+        """How many bytes of records may be unread before some are lost; None where it keeps all."""
 
 
 class MockCluster:
     """One broker that lives as long as this object, and a producer to it."""
 
-    # The cluster keeps 5 MB a partition and drops what is older, read or not.
+    # The cluster keeps 5 MB of each partition and drops what is older, read or not. All of what is unread
+    # could be in one partition.
     # https://github.com/confluentinc/librdkafka/blob/master/src/rdkafka_mock.c
-    max_unread_records = 5_000
+    max_unread_bytes = 3_000_000
 
     def __init__(self, topics: Sequence[str]) -> None:
         self.producer = Producer(

@@ -1,18 +1,21 @@
 """Sample events into Kafka at a steady rate, in a thread, counted by stream."""
 
-import math
+import itertools
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
-from confluent_kafka import KafkaError, Message
+from confluent_kafka import KafkaError, Message, Producer
 
 from local.events import SampleEvent, sample_events
 from local.kafka import Cluster
 
 FLUSH_S = 30.0
+# Events are due in ticks: a thread that wakes for each of 2,000 a second costs more than the events.
+TICK_S = 0.1
+RECORD_OVERHEAD_BYTES = 40
 
 
 class EventProducer:
@@ -34,10 +37,13 @@ class EventProducer:
         self._rate = rate
         self._events: Iterator[SampleEvent] = sample_events(seed, lambda: datetime.now(UTC))
         self._forwarded = forwarded
+        self._unread_sizes: deque[int] = deque()  # of the newest records, as if read in the order produced
+        self._unread_bytes = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="producer", daemon=True)
         self.by_stream: Counter[str] = Counter()
         self.spoiled = 0
+        self.is_waiting = False  # for the bridge
         self.refused: list[str] = []
 
     @property
@@ -61,28 +67,54 @@ class EventProducer:
 
     def _run(self) -> None:
         producer = self._cluster.producer
-        max_unread = self._cluster.max_unread_records or math.inf
         started = time.monotonic()
         while not self._stop.is_set() and (self._limit is None or self.produced < self._limit):
-            wait = started + self.produced / self._rate - time.monotonic()
-            if wait > 0:
-                self._stop.wait(wait)
-            # The mock cluster forgets what is not read in time.
-            while self.produced - self._forwarded() > max_unread and not self._stop.wait(0.5):
-                pass
-            event = next(self._events)
-            producer.produce(
-                event.topic,
-                event.value,
-                key=event.key,
-                headers=list(event.headers),
-                on_delivery=self._on_delivery,
-            )
+            due = int((time.monotonic() - started) * self._rate) + 1
+            if self._limit is not None:
+                due = min(due, self._limit)
+            for event in itertools.islice(self._events, max(0, due - self.produced)):
+                self._await_room()
+                if self._stop.is_set():
+                    break
+                self._produce(producer, event)
             producer.poll(0)
-            self.by_stream[self._stream_of_topic[event.topic]] += 1
-            self.spoiled += event.spoiled is not None
+            self._stop.wait(max(TICK_S, started + self.produced / self._rate - time.monotonic()))
         producer.flush(FLUSH_S)
+
+    def _await_room(self) -> None:
+        """Wait for the bridge where the mock cluster would drop records that were not read yet."""
+        limit = self._cluster.max_unread_bytes
+        if limit is None:
+            return
+        while not self._stop.is_set():
+            while len(self._unread_sizes) > max(0, self.produced - self._forwarded()):
+                self._unread_bytes -= self._unread_sizes.popleft()
+            self.is_waiting = self._unread_bytes > limit
+            if not self.is_waiting:
+                return
+            self._cluster.producer.poll(0)
+            self._stop.wait(TICK_S)
+
+    def _produce(self, producer: Producer, event: SampleEvent) -> None:
+        producer.produce(
+            event.topic,
+            event.value,
+            key=event.key,
+            headers=list(event.headers),
+            on_delivery=self._on_delivery,
+        )
+        if self._cluster.max_unread_bytes is not None:
+            size = _size(event)
+            self._unread_sizes.append(size)
+            self._unread_bytes += size
+        self.by_stream[self._stream_of_topic[event.topic]] += 1
+        self.spoiled += event.spoiled is not None
 
     def _on_delivery(self, error: KafkaError | None, _: Message) -> None:
         if error is not None:
             self.refused.append(error.str())
+
+
+def _size(event: SampleEvent) -> int:
+    headers = sum(len(name) + len(value or b"") for name, value in event.headers)
+    return len(event.value or b"") + len(event.key or b"") + headers + RECORD_OVERHEAD_BYTES

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import os
 import secrets
 import shutil
 import signal
@@ -67,10 +68,10 @@ class RealCluster:
         addresses: The addresses of each listener by its name, comma-separated host:port.
         producer: A producer to it.
         brokers: A process each, to send signals to; the one at i has the node id i.
-        max_unread_records: None, it keeps all.
+        max_unread_bytes: None, it keeps all.
     """
 
-    max_unread_records = None
+    max_unread_bytes = None
 
     def __init__(
         self,
@@ -298,6 +299,7 @@ def _fetch() -> None:
             capture_output=True,
             text=True,
             check=False,
+            env={**os.environ, "MAVEN_OPTS": f"-Xmx256m {os.environ.get('MAVEN_OPTS', '')}"},
         )
         if run.returncode != 0:
             raise StartError(f"Maven did not get Apache Kafka {VERSION}: {run.stdout}{run.stderr}")

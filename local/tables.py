@@ -1,4 +1,4 @@
-"""What the tables say: counts, latency, the newest rows; asked through the views, as a reader would."""
+"""What the tables say: counts, the newest rows; asked through the views, as a reader would."""
 
 import msgspec
 from google.cloud import bigquery as bq
@@ -20,13 +20,6 @@ class Counts(msgspec.Struct, frozen=True):
         return sum(self.rows.values()) + sum(self.dead_letters.values())
 
 
-class Latency(msgspec.Struct, frozen=True):
-    """Milliseconds from Kafka's timestamp to the function's row."""
-
-    p50_ms: float | None
-    p99_ms: float | None
-
-
 def count(client: bq.Client, streams: dict[str, Stream]) -> Counts:
     """Count what has arrived."""
     unique, every = {}, 0
@@ -41,26 +34,6 @@ def count(client: bq.Client, streams: dict[str, Stream]) -> Counts:
     every += _count(client, DEAD_LETTERS)
     once = sum(unique.values()) + sum(dead_letters.values())
     return Counts(unique, dead_letters, every - once)
-
-
-def count_rows(client: bq.Client, streams: dict[str, Stream]) -> dict[str, int]:
-    """Return the rows of each stream, repeats included, and the dead letters: one cheap question."""
-    tables = {**{name: stream.table for name, stream in streams.items()}, DEAD_LETTERS: DEAD_LETTERS}
-    selects = [
-        f"SELECT '{name}' AS name, COUNT(*) AS n FROM `{DATASET}.{table}`" for name, table in tables.items()
-    ]
-    return {row.name: row.n for row in client.query_and_wait(" UNION ALL ".join(selects))}
-
-
-def latency(client: bq.Client, streams: dict[str, Stream]) -> Latency:
-    """Return how long rows took from Kafka to the function."""
-    selects = " UNION ALL ".join(
-        "SELECT stream_timestamp / 1000000 - UNIX_MILLIS(kafka_timestamp) AS ms "
-        f"FROM `{DATASET}.{s.table}{UNIQUE}`"
-        for s in streams.values()
-    )
-    (row,) = client.query_and_wait(f"SELECT APPROX_QUANTILES(ms, 100) AS q FROM ({selects})")
-    return Latency(round(row.q[50], 1), round(row.q[99], 1)) if row.q else Latency(None, None)
 
 
 def newest(client: bq.Client, streams: dict[str, Stream], limit: int) -> list[dict[str, object]]:

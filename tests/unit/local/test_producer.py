@@ -1,0 +1,63 @@
+"""The producer of sample events, against a Kafka that only counts."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import cast
+
+from confluent_kafka import Producer
+
+from decoder.streams import load_streams
+from local.producer import EventProducer
+from tests.integration.waiting import eventually
+
+
+class _Producer:
+    """Takes records and forgets them."""
+
+    def produce(self, *_: object, **__: object) -> None:
+        """Take a record."""
+
+    def poll(self, _: float) -> int:
+        """Have no callbacks to run."""
+        return 0
+
+    def flush(self, _: float) -> int:
+        """Have nothing left."""
+        return 0
+
+
+@dataclasses.dataclass
+class _Cluster:
+    bootstrap_servers: str
+    producer: Producer
+    max_unread_bytes: int | None
+
+
+def _start(max_unread_bytes: int | None, forwarded: Callable[[], int]) -> EventProducer:
+    cluster = _Cluster("", cast("Producer", _Producer()), max_unread_bytes)
+    streams = load_streams()
+    topics = {topic.name: name for name, stream in streams.items() for topic in stream.topics}
+    producer = EventProducer(cluster, topics, limit=1_000, rate=1e6, seed=1, forwarded=forwarded)
+    producer.start()
+    return producer
+
+
+def test_the_producer_waits_for_the_bridge_where_kafka_would_drop_records() -> None:
+    """With so many bytes unread it stops, and goes on when the bridge has forwarded some."""
+    forwarded = 0
+    producer = _start(20_000, lambda: forwarded)
+    eventually(lambda: producer.produced > 10)
+    unread = eventually(lambda: producer.produced if producer.is_waiting else 0)
+    assert unread < 1_000
+    forwarded = 10
+    eventually(lambda: producer.produced > unread)
+    forwarded = 1_000
+    eventually(lambda: producer.done)
+    assert producer.produced == 1_000
+
+
+def test_the_producer_does_not_wait_where_kafka_keeps_all() -> None:
+    """Apache Kafka keeps what is not read: all is produced, and exactly what was asked for."""
+    producer = _start(None, lambda: 0)
+    eventually(lambda: producer.done)
+    assert producer.produced == 1_000
