@@ -27,7 +27,7 @@ def start(port: int, grpc_port: int, home: Path, log: Path) -> Process:
     """Start the emulator; `home` is where it finds DuckDB's extension instead of downloading it."""
     _install_extension(home)
     command = [
-        str(Path(sys.executable).with_name("bqemulator")),
+        *(sys.executable, "-m", "local.emulator"),
         *("start", "--ephemeral", "--log-level", "warning", "--no-admin"),
         *("--rest-port", str(port), "--grpc-port", str(grpc_port)),
     ]
