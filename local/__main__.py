@@ -2,22 +2,18 @@
 
 import argparse
 import contextlib
-import itertools
 import math
 import signal
 import sys
 
 import msgspec
-from google.api_core.exceptions import GoogleAPICallError
-from google.cloud import bigquery as bq
 from rich.console import Console
 
-from local import bridge_settings, show
+from local import bridge_settings, query
 from local.pipeline import Options, run
 from local.processes import StartError
-from local.stack import DATASET, PROJECT, STATE_FILE, State, default_pubsub
+from local.stack import STATE_FILE, State, default_pubsub
 
-MAX_PRINTED_ROWS = 100
 DEFAULT_RATE = 300.0  # two cores hold several times that; see `make bench-local`
 
 
@@ -28,7 +24,7 @@ def main() -> int:
     parser = _parser()
     arguments = parser.parse_args()
     if arguments.command == "query":
-        return _query(console, arguments.sql)
+        return _query(console, arguments)
     keep = arguments.keep or (sys.stdout.isatty() and not arguments.exit)
     options = Options(
         events=arguments.events if arguments.events is not None else (None if keep else 500),
@@ -82,8 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     ending.add_argument("--keep", action="store_true", help="stay up, and produce on (default on a terminal)")
     commands = parser.add_subparsers(dest="command", metavar="")
-    query = commands.add_parser("query", help='ask the running pipeline\'s BigQuery: query "SELECT …"')
-    query.add_argument("sql", metavar="SQL")
+    query.add_arguments(
+        commands.add_parser("query", help='ask the running pipeline\'s BigQuery: query "SELECT …"')
+    )
     return parser
 
 
@@ -100,21 +97,13 @@ def _rate(text: str) -> float:
     raise argparse.ArgumentTypeError(f"{text!r} is not a number of events a second")
 
 
-def _query(console: Console, sql: str) -> int:
+def _query(console: Console, arguments: argparse.Namespace) -> int:
     try:
         state = msgspec.json.decode(STATE_FILE.read_bytes(), type=State)
     except FileNotFoundError:
         print("local: nothing is running here: start it with `make run`", file=sys.stderr)
         return 1
-    try:
-        settings = bq.QueryJobConfig(default_dataset=f"{PROJECT}.{DATASET}")
-        rows = state.bigquery.query(sql, job_config=settings).result()
-        columns = [field.name for field in rows.schema]
-        show.result(console, columns, [row.values() for row in itertools.islice(rows, MAX_PRINTED_ROWS)])
-    except GoogleAPICallError as error:
-        print(f"local: {error.message.splitlines()[0]}", file=sys.stderr)
-        return 1
-    return 0
+    return query.query(console, state.bigquery, arguments.sql, arguments.form, arguments.limit)
 
 
 if __name__ == "__main__":

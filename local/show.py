@@ -68,15 +68,6 @@ def how_to_look_further(console: Console, logs: str) -> None:
     console.print(f"  tail -f {logs}/*.log\n", soft_wrap=True, highlight=False, markup=False)
 
 
-def result(console: Console, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print the answer to a query."""
-    table = Table(*columns, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row))
-    console.print(table)
-    console.print(f"{len(rows)} rows", style="dim")
-
-
 def _table(*columns: str) -> Table:
     """Return a table whose last column takes the room that is left."""
     table = Table(box=None, pad_edge=False, expand=True)
@@ -84,7 +75,3 @@ def _table(*columns: str) -> Table:
         table.add_column(column, no_wrap=True)
     table.add_column(columns[-1], no_wrap=True, overflow="ellipsis", ratio=1)
     return table
-
-
-def _cell(value: object) -> Text:
-    return Text(value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value))

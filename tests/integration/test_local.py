@@ -51,7 +51,7 @@ def test_a_running_pipeline_answers_queries_and_leaves_no_process_behind(
         query = [*COMMAND, "query", "SELECT event_type, kafka_key FROM shipping_costs_unique LIMIT 1"]
         eventually(
             lambda: (
-                "1 rows"
+                "1 row\n"
                 in subprocess.run(query, cwd=ROOT, capture_output=True, text=True, check=False).stdout
             ),
             60,
