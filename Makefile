@@ -7,7 +7,7 @@ PYTEST_ARGS ?=
 SOURCES := main.py envelope.py push.py rejection.py logs.py decoder sink bridge local operate benchmarks tests terraform
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format typecheck unit integration infra bench-bridge bench-decode bench-function fuzz faults audit check-catalogue terraform-readme lock clean
+.PHONY: help run test lint format typecheck unit integration infra bench-bridge bench-decode bench-function bench-local fuzz faults audit check-catalogue terraform-readme lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ bench-bridge: $(VENV)/run ## CPU per message of the bridge beside the usual publ
 
 bench-function: $(VENV)/run ## CPU per event of the function beside a bare handler and the usual function; ARGS="--rounds 5"
 	$(BIN)/python -m benchmarks.function $(ARGS)
+
+bench-local: $(VENV)/run ## memory and CPU of `make run` over minutes (Linux); ARGS="10", ARGS="2 --rate 1000"
+	$(BIN)/python -m benchmarks.local $(ARGS)
 
 bench-decode: $(VENV)/run ## what exact decoding costs beside fastavro alone, guard by guard; ARGS="--rounds 60"
 	$(BIN)/python -m benchmarks.decode $(ARGS)
