@@ -6,8 +6,12 @@ ARGS ?=
 PYTEST_ARGS ?=
 SOURCES := main.py envelope.py push.py rejection.py logs.py decoder sink bridge local operate benchmarks tests terraform
 
+# The first thing of all, and in words that an old Python reads too.
+CHECK_PYTHON := $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "This is Python " + sys.version.split()[0])' || \
+  { echo 'Python 3.11 or newer is needed (Debian: apt install python3 python3-venv; macOS: brew install python); with another name: make PYTHON=python3.11 …' >&2; exit 1; }
+
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format typecheck unit integration infra bench-bridge bench-decode bench-function fuzz faults audit check-catalogue terraform-readme lock clean
+.PHONY: FORCE help run test lint format typecheck unit integration infra bench-bridge bench-decode bench-function fuzz faults audit check-catalogue terraform-readme lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,21 +78,20 @@ lock: $(VENV)/test ## requirements.in files into hashed locks, pins kept; ARGS=-
 clean: ## remove the environment and what runs left behind
 	rm -rf $(VENV) .venv-checkov .local .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-$(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.11 …")'
-	$(PYTHON) -m venv $(VENV)
-
-# Stamps: an environment is made once and again when its lock changes.
-$(VENV)/run: local/requirements.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+# Stamps: an environment is filled once, and again when its lock changes or its Python is gone.
+$(VENV)/run: local/requirements.txt $(if $(wildcard $(BIN)/python),,FORCE)
+	@$(CHECK_PYTHON)
+	@$(PYTHON) -m local.install $(VENV) $<
 	@touch $@
 
-$(VENV)/test: tests/requirements.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
-	@touch $@
+# What `make run` needs is part of it.
+$(VENV)/test: tests/requirements.txt $(if $(wildcard $(BIN)/python),,FORCE)
+	@$(CHECK_PYTHON)
+	@$(PYTHON) -m local.install $(VENV) $<
+	@touch $(VENV)/run $@
 
 # Its parser of HCL and ours have one name, so it has an environment of its own.
-.venv-checkov/ready: tests/infra/checkov.txt
-	$(PYTHON) -m venv .venv-checkov
-	.venv-checkov/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+.venv-checkov/ready: tests/infra/checkov.txt $(if $(wildcard .venv-checkov/bin/python),,FORCE)
+	@$(CHECK_PYTHON)
+	@$(PYTHON) -m local.install .venv-checkov $<
 	@touch $@
