@@ -4,10 +4,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 PYTEST_ARGS ?=
+# The folders of tests/ whose programs `make preflight` looks for.
+TIERS := unit infra faults integration
+unit: TIERS := unit
+infra: TIERS := infra
+integration: TIERS := faults integration
 SOURCES := main.py envelope.py push.py rejection.py logs.py decoder sink bridge local operate benchmarks tests terraform
 
+# The first thing of all, and in words that an old Python reads too.
+CHECK_PYTHON := $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "This is Python " + sys.version.split()[0])' || \
+  { echo 'Python 3.11 or newer is needed (Debian: apt install python3 python3-venv; macOS: brew install python); with another name: make PYTHON=python3.11 …' >&2; exit 1; }
+
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format typecheck unit integration infra bench-bridge bench-decode bench-function fuzz faults audit check-catalogue terraform-readme lock clean
+.PHONY: FORCE help run test preflight lint format typecheck unit integration infra bench-bridge bench-decode bench-function bench-local fuzz faults audit check-catalogue terraform-readme lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,15 +24,23 @@ help: ## list the targets
 run: $(VENV)/run ## the whole pipeline on this machine; ARGS="--events 2000 --exit", ARGS=--help
 	@$(BIN)/python -m local $(ARGS)
 
-test: unit check-catalogue infra integration ## all tests, unit first
+# All four even if one fails, and what was skipped for want of a program is named again at the end.
+test: preflight $(VENV)/test .venv-checkov/ready ## all tests, unit first; those whose programs are missing are skipped, under CI=true that fails
+	@export LEFT_OUT=$$(mktemp); \
+	$(MAKE) --keep-going --no-print-directory TIERS= unit check-catalogue infra integration; status=$$?; \
+	$(PYTHON) -m tests.preflight --left-out $$LEFT_OUT; rm -f $$LEFT_OUT; exit $$status
 
-unit: $(VENV)/test ## tests without servers
+preflight: ## what this machine lacks for the tests, in a second
+	@$(CHECK_PYTHON)
+	@$(if $(TIERS),$(PYTHON) -m tests.preflight $(TIERS))
+
+unit: preflight $(VENV)/test ## tests without servers
 	$(BIN)/python -m pytest tests/unit -n 2 $(PYTEST_ARGS)
 
-integration: $(VENV)/test ## tests with real processes (Java, Maven and the gcloud CLI's Pub/Sub emulator too), faults a few times each
+integration: preflight $(VENV)/test ## tests with real processes (Java, Maven and the gcloud CLI's Pub/Sub emulator too), faults a few times each
 	$(BIN)/python -m pytest tests/faults tests/integration -n 2 --dist loadfile $(PYTEST_ARGS)
 
-infra: $(VENV)/test .venv-checkov/ready ## terraform/, cloudbuild.yaml, containers: all that no cloud is needed for (Terraform and gcloud are)
+infra: preflight $(VENV)/test .venv-checkov/ready ## terraform/, cloudbuild.yaml, containers: all that no cloud is needed for (Terraform and gcloud are)
 	PATH="$(CURDIR)/$(BIN):$$PATH" CHECKOV=.venv-checkov/bin/checkov $(BIN)/python -m pytest tests/infra $(PYTEST_ARGS)
 
 bench-bridge: $(VENV)/run ## CPU per message of the bridge beside the usual publisher; ARGS="--sweep"
@@ -31,6 +48,9 @@ bench-bridge: $(VENV)/run ## CPU per message of the bridge beside the usual publ
 
 bench-function: $(VENV)/run ## CPU per event of the function beside a bare handler and the usual function; ARGS="--rounds 5"
 	$(BIN)/python -m benchmarks.function $(ARGS)
+
+bench-local: $(VENV)/run ## memory and CPU of `make run` over minutes (Linux); ARGS="10", ARGS="2 --rate 1000"
+	$(BIN)/python -m benchmarks.local $(ARGS)
 
 bench-decode: $(VENV)/run ## what exact decoding costs beside fastavro alone, guard by guard; ARGS="--rounds 60"
 	$(BIN)/python -m benchmarks.decode $(ARGS)
@@ -74,21 +94,20 @@ lock: $(VENV)/test ## requirements.in files into hashed locks, pins kept; ARGS=-
 clean: ## remove the environment and what runs left behind
 	rm -rf $(VENV) .venv-checkov .local .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-$(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.11 …")'
-	$(PYTHON) -m venv $(VENV)
-
-# Stamps: an environment is made once and again when its lock changes.
-$(VENV)/run: local/requirements.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+# Stamps: an environment is filled once, and again when its lock changes or its Python is gone.
+$(VENV)/run: local/requirements.txt $(if $(wildcard $(BIN)/python),,FORCE)
+	@$(CHECK_PYTHON)
+	@$(PYTHON) -m local.install $(VENV) $<
 	@touch $@
 
-$(VENV)/test: tests/requirements.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
-	@touch $@
+# What `make run` needs is part of it.
+$(VENV)/test: tests/requirements.txt $(if $(wildcard $(BIN)/python),,FORCE)
+	@$(CHECK_PYTHON)
+	@$(PYTHON) -m local.install $(VENV) $<
+	@touch $(VENV)/run $@
 
 # Its parser of HCL and ours have one name, so it has an environment of its own.
-.venv-checkov/ready: tests/infra/checkov.txt
-	$(PYTHON) -m venv .venv-checkov
-	.venv-checkov/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+.venv-checkov/ready: tests/infra/checkov.txt $(if $(wildcard .venv-checkov/bin/python),,FORCE)
+	@$(CHECK_PYTHON)
+	@$(PYTHON) -m local.install .venv-checkov $<
 	@touch $@

@@ -1,6 +1,6 @@
 """Settings from the environment, the command line and a librdkafka properties file; checked at the start.
 
-docs/operations.md lists each with its default.
+docs/settings.md lists each with its default.
 """
 
 import argparse

@@ -3,25 +3,19 @@
 import argparse
 import contextlib
 import errno
-import itertools
 import math
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from google.api_core.exceptions import GoogleAPICallError
-from google.cloud import bigquery as bq
-from rich.console import Console
-
 from decoder.streams import CATALOG, CatalogError
-from local import bridge_settings, environment, runs, show
+from local import bridge_settings, environment, query, runs
 from local.pipeline import Options, run
 from local.processes import StartError
-from local.stack import DATASET, PROJECT, Ports, default_pubsub
-from local.terminal import open_console, printable, printable_lines
+from local.stack import Ports, default_pubsub
+from local.terminal import open_console, printable_lines
 
-MAX_PRINTED_ROWS = 100
 DEFAULT_RATE = 300.0  # two cores hold several times that; see `make bench-local`
 
 
@@ -31,7 +25,8 @@ def execute(arguments: Sequence[str]) -> int:
     parsed = _parser().parse_args(arguments)
     try:
         if parsed.command == "query":
-            return _query(console, parsed)
+            client = runs.running(parsed.run).bigquery
+            return query.query(console, client, parsed.sql, parsed.form, parsed.limit)
         if parsed.command == "env":
             print(environment.exports(runs.running(parsed.run)), end="")
             return 0
@@ -117,10 +112,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="")
     of_a_run = argparse.ArgumentParser(add_help=False)
     of_a_run.add_argument("--run", metavar="NAME", help="of several running stacks, that of .local/NAME")
-    query = commands.add_parser(
-        "query", parents=[of_a_run], help='ask the running pipeline\'s BigQuery: query "SELECT …"'
+    query.add_arguments(
+        commands.add_parser(
+            "query", parents=[of_a_run], help='ask the running pipeline\'s BigQuery: query "SELECT …"'
+        )
     )
-    query.add_argument("sql", metavar="SQL")
     commands.add_parser(
         "env",
         parents=[of_a_run],
@@ -158,16 +154,3 @@ def _rate(text: str) -> float:
         if 0 < float(text) < math.inf:
             return float(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a number of events a second")
-
-
-def _query(console: Console, parsed: argparse.Namespace) -> int:
-    state = runs.running(parsed.run)
-    try:
-        settings = bq.QueryJobConfig(default_dataset=f"{PROJECT}.{DATASET}")
-        rows = state.bigquery.query(parsed.sql, job_config=settings).result()
-        columns = [field.name for field in rows.schema]
-        show.result(console, columns, [row.values() for row in itertools.islice(rows, MAX_PRINTED_ROWS)])
-    except GoogleAPICallError as error:
-        print(f"local: {printable(error.message.splitlines()[0])}", file=sys.stderr)
-        return 1
-    return 0

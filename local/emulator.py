@@ -1,6 +1,6 @@
-"""`python -m local.emulator FOLDER start …`: bqemulator without what grows or costs and nothing here uses.
+"""`python -m local.emulator FOLDER start …`: bqemulator without what grows, costs, or answers wrongly.
 
-It has no settings for these, so four of its functions are replaced before its own command line runs:
+It has no settings for these, so five of its functions are replaced before its own command line runs:
 
 * `SnapshotManager.record_change` copies the whole table at each insert and keeps the copy for seven days, for
   `FOR SYSTEM_TIME AS OF`: gigabytes after minutes, and the time of an insert grows with its table. The
@@ -11,6 +11,11 @@ It has no settings for these, so four of its functions are replaced before its o
   The replacement converts all at once, and one by one only if that fails.
 * `DuckDBEngine._apply_session_pragmas` leaves DuckDB 80 % of the machine's memory and all cores. The
   replacement sets bounds; DuckDB writes what exceeds them to files in FOLDER.
+* `_safe_bq_to_duckdb` gives the translator of queries no type for a column of records, which leaves that
+  column out. Where the translator then replaces any function of the query (SAFE_CONVERT_BYTES_TO_STRING is
+  one), it writes each `*` as the columns that it knows, also that of a view, so that `kafka_headers` is
+  missing from the answer, or not found. The replacement gives such a column the type UNKNOWN, which the
+  translator passes over.
 
 If another version of bqemulator has moved one of them, it does not start.
 """
@@ -27,6 +32,7 @@ from bqemulator.catalog.models import JobMeta
 from bqemulator.cli import main
 from bqemulator.domain.events import TableDataChanged
 from bqemulator.jobs.executor import JOB_RESULTS, JOB_SCHEMAS
+from bqemulator.sql import catalog_schema
 from bqemulator.storage.arrow_bridge import bq_rows_to_arrow
 from bqemulator.storage.engine import DuckDBEngine
 from bqemulator.versioning.snapshots import SnapshotManager
@@ -44,7 +50,7 @@ class MovedError(RuntimeError):
 
 
 def patch(spill_folder: str) -> None:
-    """Replace the four functions in this process.
+    """Replace the five functions in this process.
 
     Raises:
         MovedError: one of them is missing or takes other arguments.
@@ -53,12 +59,14 @@ def patch(spill_folder: str) -> None:
     check(MemoryCatalogRepository, "upsert_job", ("self", "job"))
     check(tabledata, "_partition_rows_for_insert", ("rows", "arrow_schema"))
     check(DuckDBEngine, "_apply_session_pragmas", ("self",))
+    check(catalog_schema, "_safe_bq_to_duckdb", ("bq_type",))
     # setattr, as these are functions of classes that mypy knows to be constant.
     for owner, name, function in (
         (SnapshotManager, "record_change", _publish_change),
         (MemoryCatalogRepository, "upsert_job", _keep_last_jobs()),
         (tabledata, "_partition_rows_for_insert", _convert_together(tabledata._partition_rows_for_insert)),  # noqa: SLF001 - see above
         (DuckDBEngine, "_apply_session_pragmas", _with_bounds(spill_folder)),
+        (catalog_schema, "_safe_bq_to_duckdb", _know_every_type(catalog_schema._safe_bq_to_duckdb)),  # noqa: SLF001 - see above
     ):
         setattr(owner, name, function)
 
@@ -118,6 +126,13 @@ def _with_bounds(spill_folder: str) -> Callable[[DuckDBEngine], None]:
         self.connection.execute(f"SET temp_directory = '{quoted}'")
 
     return apply_session_pragmas
+
+
+def _know_every_type(to_duckdb: Callable[[str], str | None]) -> Callable[[str], str]:
+    def known(bq_type: str) -> str:
+        return to_duckdb(bq_type) or "UNKNOWN"
+
+    return known
 
 
 if __name__ == "__main__":

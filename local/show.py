@@ -130,15 +130,6 @@ def how_to_look_further(console: Console, logs: str) -> None:
     console.print(f"  tail -f {logs}/*.log\n", soft_wrap=True, highlight=False, markup=False)
 
 
-def result(console: Console, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print the answer to a query."""
-    table = Table(*columns, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row))
-    console.print(table)
-    console.print(f"{len(rows)} rows", style="dim")
-
-
 def _table(console: Console, *columns: str) -> Table:
     """Return a table whose last column takes the room that is left."""
     table = Table(box=None, pad_edge=False, expand=True)

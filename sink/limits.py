@@ -1,4 +1,4 @@
-"""The settings of the sink, from environment variables; docs/operations.md lists them."""
+"""The settings of the sink, from environment variables; docs/settings.md lists them."""
 
 from collections.abc import Mapping
 

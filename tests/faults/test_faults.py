@@ -1,7 +1,7 @@
 """The faults of `make faults`, a few times each: nothing is lost. And they find a bridge that loses."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,16 @@ from tests.faults.arena import Outcome
 from tests.faults.mutants import MUTANTS
 from tests.faults.plans import PLANS
 from tests.faults.run import Clusters, broken_promises, inject
+
+REAL_KAFKA = pytest.mark.needs("java", "maven")
+
+
+def marked(plans: Mapping[str, str]) -> list[object]:
+    """Return the keys as parameters, marked where the plan of that name wants Apache Kafka."""
+    return [
+        pytest.param(key, marks=() if PLANS[plan].on == "mock cluster" else REAL_KAFKA)
+        for key, plan in plans.items()
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +34,7 @@ def clusters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clusters]:
         made.stop()
 
 
-@pytest.mark.parametrize("name", PLANS)
+@pytest.mark.parametrize("name", marked({name: name for name in PLANS}))
 def test_nothing_is_lost(name: str, clusters: Clusters, tmp_path: Path) -> None:
     """Whatever happens, each record produced is in Pub/Sub or a dead letter, byte for byte."""
     plan = PLANS[name]
@@ -78,7 +88,7 @@ CAUGHT_BY = {
 }
 
 
-@pytest.mark.parametrize("mutant", MUTANTS)
+@pytest.mark.parametrize("mutant", marked({mutant: CAUGHT_BY[mutant] for mutant in MUTANTS}))
 def test_a_bridge_that_loses_is_caught(mutant: str, clusters: Clusters, tmp_path: Path) -> None:
     """With a mistake of others put back, records are missing at the end, and others arrive."""
     name = CAUGHT_BY[mutant]

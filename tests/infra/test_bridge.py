@@ -17,6 +17,8 @@ from tests.infra.conftest import LARGE, REPOSITORY, Resource
 from tests.infra.offline.terraform import Terraform
 from tests.infra.test_watching import values
 
+pytestmark = pytest.mark.needs("terraform")
+
 
 def container(resources: list[Resource]) -> Resource:
     """Return the container of the pool."""

@@ -55,6 +55,7 @@ def test_substitutions_are_defined_and_used() -> None:
     assert set(CONFIG["substitutions"]) - used == set()
 
 
+@pytest.mark.needs("terraform")
 def test_neither_undoes_the_other(resources: list[Resource]) -> None:
     """The deployment says beside the source what Terraform says, so that it changes nothing else."""
     (function,) = values(resources, "google_cloudfunctions2_function")
@@ -83,6 +84,7 @@ def test_no_step_sets_a_policy() -> None:
     assert "allow-unauthenticated" not in (REPOSITORY / "cloudbuild.yaml").read_text()
 
 
+@pytest.mark.needs("gcloud")
 @pytest.mark.parametrize("command", [*build_steps(), *documented()])
 def test_gcloud_understands(command: str, tmp_path: Path) -> None:
     """The real gcloud parses each command of the build and of docs/deploy.md, up to the credentials."""

@@ -2,7 +2,11 @@
 
 import re
 
+import pytest
+
 from tests.infra.conftest import REPOSITORY, Resource
+
+pytestmark = pytest.mark.needs("terraform")
 
 TARGETS = {
     "google_artifact_registry_repository_iam_member": ("repository", "repository"),

@@ -1,4 +1,4 @@
-"""docs/operations.md has the bridge's settings and metrics, each of them and no other."""
+"""docs/settings.md has the bridge's settings, docs/operations.md its metrics: each of them and no other."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,8 @@ from bridge.health import Status
 from tests.infra.conftest import REPOSITORY
 from tests.unit.bridge.test_program import SETTINGS
 
-PAGE = (REPOSITORY / "docs" / "operations.md").read_text()
+SETTINGS_PAGE = (REPOSITORY / "docs" / "settings.md").read_text()
+OPERATIONS_PAGE = (REPOSITORY / "docs" / "operations.md").read_text()
 
 
 class Environment(Mapping[str, str]):
@@ -38,7 +39,7 @@ def test_the_settings_are_those_that_the_bridge_reads() -> None:
     """The table of settings has every name that the bridge looks up, and none that it does not."""
     environment = Environment(**SETTINGS)
     load([], environment)
-    section = PAGE.partition("## Settings of the bridge\n")[2].partition("\n## ")[0]
+    section = SETTINGS_PAGE.partition("## The bridge\n")[2].partition("\n## ")[0]
     listed = re.findall(r"^\| `([A-Z_]+)` \|", section, re.MULTILINE)
     elsewhere = {"PUBSUB_EMULATOR_HOST"}  # bridge/stub.py and Google's client
     assert sorted(listed) == sorted(environment.asked_for | elsewhere)
@@ -48,5 +49,5 @@ def test_the_metrics_are_those_that_the_bridge_has() -> None:
     """The list of metrics has every name of /metrics, and none that is not there."""
     text = generate_latest(Status(lambda: 0.0).registry).decode()
     served = re.findall(r"^# TYPE (\S+)", text, re.MULTILINE)
-    (listed,) = re.findall(r"^The metrics are (.*?)\n\n", PAGE, re.MULTILINE | re.DOTALL)
+    (listed,) = re.findall(r"^The metrics are (.*?)\n\n", OPERATIONS_PAGE, re.MULTILINE | re.DOTALL)
     assert sorted(re.findall(r"`(\w+)`", listed)) == sorted(served)

@@ -28,6 +28,7 @@ ACCEPTED = {
 CHECKER = REPOSITORY.parent / "shared" / "tools" / "check_terraform.py"
 
 
+@pytest.mark.needs("terraform")
 def test_files_are_formatted() -> None:
     """The files are as terraform fmt writes them."""
     done = subprocess.run(
@@ -42,11 +43,13 @@ def test_files_are_formatted() -> None:
     assert (done.stdout, done.returncode) == ("", 0)
 
 
+@pytest.mark.needs("terraform")
 def test_files_are_valid(tf: Terraform) -> None:
     """Every type, argument and reference is one that there is."""
     assert "Success!" in tf.must("validate")
 
 
+@pytest.mark.needs("terraform")
 def test_an_unknown_argument_is_found(tf: Terraform) -> None:
     """The offline providers do refuse what the real one would."""
     (tf.folder / "wrong.tf").write_text(
@@ -55,11 +58,13 @@ def test_an_unknown_argument_is_found(tf: Terraform) -> None:
     assert 'An argument named "colour" is not expected here' in tf.run("validate").stderr
 
 
+@pytest.mark.needs("terraform")
 def test_the_modules_own_tests_pass(tf: Terraform) -> None:
     """`terraform test` passes, all of it."""
     assert re.search(r"Success! [1-9]\d* passed, 0 failed\.\n", tf.must("test"))
 
 
+@pytest.mark.needs("terraform")
 def test_the_real_providers_agree(tmp_path: Path) -> None:
     """Where Terraform's registry can be reached, its providers find the files valid, and the tests pass."""
     for name in ("terraform", "sink"):
@@ -74,6 +79,7 @@ def test_the_real_providers_agree(tmp_path: Path) -> None:
     assert re.search(r"Success! [1-9]\d* passed, 0 failed\.\n", real.must("test"))
 
 
+@pytest.mark.needs("terraform")
 def test_every_resource_has_the_label_env(tf: Terraform) -> None:
     """The provider labels what it makes with the env, and no resource takes another provider."""
     tf.must("plan", "-input=false", "-out=plan", "-var-file=examples/large.tfvars")
@@ -84,6 +90,7 @@ def test_every_resource_has_the_label_env(tf: Terraform) -> None:
     assert {each["provider_config_key"] for each in made} == {"google"}
 
 
+@pytest.mark.needs("terraform")
 @pytest.mark.parametrize("example", ["small", "large"])
 def test_the_examples_plan(tf: Terraform, example: str) -> None:
     """Each example is a plan for an empty project, the small one as docs/deploy.md says."""
@@ -93,12 +100,14 @@ def test_the_examples_plan(tf: Terraform, example: str) -> None:
         assert f'"{summary}"' in (REPOSITORY / "docs" / "deploy.md").read_text()
 
 
+@pytest.mark.needs("terraform")
 def test_a_second_apply_changes_nothing(applied: Terraform) -> None:
     """What is applied is settled: the next plan is empty."""
     done = applied.run("plan", "-input=false", "-detailed-exitcode", LARGE)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.needs("terraform")
 @pytest.mark.parametrize("ordering", ["partition", "key"])
 def test_ordering_makes_the_subscription_anew_with_its_grant(applied: Terraform, ordering: str) -> None:
     """To turn ordering on replaces the push subscription, and Pub/Sub's grant on the old one with it."""
@@ -110,6 +119,7 @@ def test_ordering_makes_the_subscription_anew_with_its_grant(applied: Terraform,
     assert re.search(r"enable_message_ordering +\S+ false -> true # forces replacement", plan)
 
 
+@pytest.mark.needs("terraform")
 def test_other_settings_of_the_bridge_replace_nothing(applied: Terraform) -> None:
     """Bundles and the like change the pool alone."""
     bridge = '{bundle="auto", on_out_of_range="resume", instances=1}'
@@ -118,6 +128,7 @@ def test_other_settings_of_the_bridge_replace_nothing(applied: Terraform) -> Non
     assert "0 to destroy" in plan
 
 
+@pytest.mark.needs("terraform")
 def test_a_removed_stream_stops_the_plan(tf: Terraform) -> None:
     """A stream that leaves streams.yaml stops the plan by name, before its table is deleted."""
     tf.must("apply", "-input=false", "-auto-approve", "-var-file=examples/small.tfvars")

@@ -149,6 +149,7 @@ def programs(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return programs
 
 
+@pytest.mark.needs("gcloud")
 def test_the_function_and_nothing_else_is_uploaded(tmp_path: Path) -> None:
     """The upload is the function's modules, lock, streams, schemas and tables: no test, tool or document."""
     in_folders = {str(path.relative_to(REPOSITORY)) for glob in IN_FOLDERS for path in REPOSITORY.glob(glob)}
@@ -157,6 +158,7 @@ def test_the_function_and_nothing_else_is_uploaded(tmp_path: Path) -> None:
     assert listed(REPOSITORY, tmp_path) == TOP_LEVEL | in_folders
 
 
+@pytest.mark.needs("gcloud")
 def test_what_nobody_named_is_not_uploaded(source: Path, tmp_path: Path) -> None:
     """A new file stays here, also beside the function's own: a key, a payload, bytecode, a folder."""
     names = {str(path.relative_to(source)) for path in source.rglob("*") if path.is_file()}
@@ -167,6 +169,7 @@ def test_what_nobody_named_is_not_uploaded(source: Path, tmp_path: Path) -> None
     assert files(deploy(tmp_path, tmp_path.with_name("gcloud"))) == names
 
 
+@pytest.mark.needs("gcloud")
 def test_a_build_is_given_the_repository(tmp_path: Path) -> None:
     """`gcloud builds submit --ignore-file=.gcloudignore-build` uploads all but history and leftovers."""
     # list-files-for-upload has no --ignore-file.
@@ -177,11 +180,13 @@ def test_a_build_is_given_the_repository(tmp_path: Path) -> None:
     assert listed(tmp_path, tmp_path.with_name("gcloud")) == {*kept, ".gcloudignore", ".gitignore"}
 
 
+@pytest.mark.needs("gcloud")
 def test_what_is_uploaded_imports_with_its_lock_alone(source: Path, programs: Path) -> None:
     """The uploaded files and the locked packages are all that `main.handle` needs."""
     import_from([str(programs / "python")], [source], "import main; assert callable(main.handle)")
 
 
+@pytest.mark.needs("gcloud")
 def test_what_is_uploaded_serves(source: Path, programs: Path, tmp_path: Path) -> None:
     """`functions-framework --target=handle` serves the uploaded files: a GET is no push and gets 405."""
     port = free_port()

@@ -30,6 +30,8 @@ from tests.unit.bridge.test_forward import (
 )
 from tests.unit.bridge.test_program import SETTINGS
 
+pytestmark = pytest.mark.needs("terraform")
+
 # Those of the platform that are used, with the resource and the labels that they have:
 # https://cloud.google.com/monitoring/api/metrics_gcp
 PLATFORM = {

@@ -14,6 +14,8 @@ from tests.integration.fake_google import FakeGoogle
 from tests.integration.waiting import eventually
 from tests.integration.worlds import SHORT_SESSION, Pubsub, World, lines, says, terminate
 
+pytestmark = pytest.mark.needs("java", "javac", "maven")
+
 PASSWORD = "hunter2-do-not-print"
 WRONG = "hunter3-do-not-print"
 SECRETS = (PASSWORD, WRONG, "PRIVATE KEY", "do-not-print")

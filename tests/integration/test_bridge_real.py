@@ -30,6 +30,8 @@ from tests.integration.worlds import (
     terminate,
 )
 
+pytestmark = pytest.mark.needs("java", "maven")
+
 PROTOCOLS = {
     "eager": SHORT_SESSION,
     "cooperative": (*SHORT_SESSION, "partition.assignment.strategy=cooperative-sticky"),

@@ -1,7 +1,6 @@
 """`python -m local` as a newcomer runs it."""
 
 import json
-import os
 import signal
 import subprocess
 from pathlib import Path
@@ -9,18 +8,21 @@ from pathlib import Path
 import pytest
 
 from decoder.streams import ROOT
-from local import pubsub
 from local.processes import accepts
 from tests.integration.locally import COMMAND, EMBEDDED, in_a_file
 from tests.integration.waiting import eventually
 
 
-@pytest.mark.parametrize(("kafka", "server"), [(None, "emulator"), (None, "embedded"), ("real", "embedded")])
+@pytest.mark.parametrize(
+    ("kafka", "server"),
+    [
+        pytest.param(None, "emulator", marks=pytest.mark.needs("java", "emulator")),
+        (None, "embedded"),
+        pytest.param("real", "embedded", marks=pytest.mark.needs("java", "maven")),
+    ],
+)
 def test_a_run_with_exit_loses_nothing_and_ends_with_one_json_line(kafka: str | None, server: str) -> None:
     """With either Pub/Sub and either Kafka all events arrive, and the last line says so in JSON."""
-    if server == "emulator" and pubsub.find_emulator() is None:
-        assert not os.environ.get("CI"), "the gcloud CLI's Pub/Sub emulator, or Java, is missing"
-        pytest.skip("install the gcloud CLI's pubsub-emulator and Java to run this")
     options = ["--events", "120", "--exit", "--pubsub", server, *(["--kafka", kafka] if kafka else [])]
     run = subprocess.run(
         [*COMMAND, *options], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
@@ -49,7 +51,7 @@ def test_a_running_pipeline_answers_queries_and_leaves_no_process_behind(tmp_pat
         ]
         eventually(
             lambda: (
-                "1 rows"
+                "1 row\n"
                 in subprocess.run(query, cwd=ROOT, capture_output=True, text=True, check=False).stdout
             ),
             60,

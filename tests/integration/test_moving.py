@@ -15,6 +15,8 @@ from decoder.streams import load_streams
 from local.real_kafka import JARS, RealCluster
 from tests.integration.waiting import eventually
 
+pytestmark = pytest.mark.needs("java", "maven")
+
 PAGE = (Path(__file__).parents[2] / "docs" / "deploy.md").read_text()
 TOPICS = sorted(topic.name for stream in load_streams().values() for topic in stream.topics)
 LOGIN = "org.apache.kafka.common.security.scram.ScramLoginModule required"

@@ -65,6 +65,7 @@ def consume(cluster: RealCluster, count: int, **settings: str) -> list[Message]:
     return got
 
 
+@pytest.mark.needs("java", "maven")
 @pytest.mark.parametrize("cluster", [1], indirect=True)
 def test_a_record_of_ten_megabytes_keeps_its_headers(cluster: RealCluster) -> None:
     """What was produced is consumed, over either listener, with all headers; also repeated and empty ones."""
@@ -82,6 +83,7 @@ def test_a_record_of_ten_megabytes_keeps_its_headers(cluster: RealCluster) -> No
         cluster.create_topic("events")
 
 
+@pytest.mark.needs("java", "maven")
 @pytest.mark.parametrize("cluster", [3], indirect=True)
 def test_three_brokers_go_on_without_one(cluster: RealCluster) -> None:
     """With one killed or stopped, records are taken and read; a killed one comes back."""
@@ -102,6 +104,7 @@ def test_three_brokers_go_on_without_one(cluster: RealCluster) -> None:
     assert errors == [None] * 100
 
 
+@pytest.mark.needs("java", "maven")
 def test_a_broker_that_does_not_start_leaves_no_process_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,103 @@
+"""The rows of an answer, as a table for people or as JSON or CSV for programs."""
+
+import csv
+import itertools
+import math
+import re
+from collections.abc import Callable, Iterator
+from typing import IO
+
+import msgspec
+from google.cloud.bigquery.table import RowIterator
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+# Valid JSON as they are, but a terminal obeys them: DEL, C1, and what turns the direction of text.
+_OBEYED = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+
+
+def print_table(console: Console, rows: RowIterator, limit: int) -> None:
+    """Print a table of at most `limit` rows (0: all), and under it how many of how many they are."""
+    table = Table(box=None, pad_edge=False)
+    for field in rows.schema:
+        table.add_column(Text(_visible(field.name)))
+    shown = 0
+    for values in _first(rows, limit):
+        table.add_row(*(Text(_visible(_text(_each(_readable, value)))) for value in values))
+        shown += 1
+    total = rows.total_rows or shown
+    if shown < total:
+        below = f"{shown:,} of {counted(total)}; --limit 0, --json or --csv shows all"
+    else:
+        below = counted(total)
+    # Rich ends the program at a broken pipe, with a status of its own.
+    with console.capture() as capture:
+        console.print(table)
+        console.print(below, style="dim", highlight=False)
+    console.file.write(capture.get())
+
+
+def print_json(file: IO[str], rows: RowIterator, limit: int) -> None:
+    """Write each row as a JSON object of its own line: bytes as base64, decimals as strings."""
+    names = [field.name for field in rows.schema]
+    for values in _first(rows, limit):
+        file.write(f"{_json(dict(zip(names, values, strict=True)))}\n")
+
+
+def print_csv(file: IO[str], rows: RowIterator, limit: int) -> None:
+    """Write a header and the rows: NULL as nothing, bytes as base64, nested values as JSON."""
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(field.name for field in rows.schema)
+    writer.writerows(
+        [None if value is None else _text(value) for value in row] for row in _first(rows, limit)
+    )
+
+
+def counted(n: int) -> str:
+    """Return a number of rows in words."""
+    return f"{n:,} row" if n == 1 else f"{n:,} rows"
+
+
+def _first(rows: RowIterator, limit: int) -> Iterator[tuple[object, ...]]:
+    for row in itertools.islice(rows, limit or None):
+        yield row.values()
+
+
+def _text(value: object) -> str:
+    """Return a value as text: as it is in JSON, without the quotes of a string."""
+    if isinstance(value, str):
+        return value
+    text = _json(value)
+    return text[1:-1] if text.startswith('"') else text
+
+
+def _json(value: object) -> str:
+    text = msgspec.json.encode(_each(_finite, value), enc_hook=str).decode()
+    return _OBEYED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _finite(value: object) -> object:
+    """Return a value, but a float that JSON has no number for as BigQuery's text."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+    return value
+
+
+def _readable(value: object) -> object:
+    """Return a value, but bytes as text: keys and headers nearly always are."""
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
+
+
+def _each(change: Callable[[object], object], value: object) -> object:
+    """Return the value with a change made to each scalar in it."""
+    if isinstance(value, dict):
+        return {name: _each(change, inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_each(change, inner) for inner in value]
+    return change(value)
+
+
+def _visible(text: str) -> str:
+    """Return text whose every character is seen, and none obeyed, by a terminal."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
