@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 
 from confluent_kafka import KafkaError, Message
 
-from local.events import SampleEvent, sample_events
+from decoder.catalog import load_catalog
 from local.kafka import Cluster
+from local.records import sample_records
+from local.spoil import LocalRecord
 
 FLUSH_S = 30.0
 
@@ -32,7 +34,7 @@ class EventProducer:
         self._stream_of_topic = stream_of_topic
         self._limit = limit
         self._rate = rate
-        self._events: Iterator[SampleEvent] = sample_events(seed, lambda: datetime.now(UTC))
+        self._events: Iterator[LocalRecord] = sample_records(load_catalog(), seed, lambda: datetime.now(UTC))
         self._forwarded = forwarded
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="producer", daemon=True)

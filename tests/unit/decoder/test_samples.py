@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -12,10 +12,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from decoder.catalog import Catalog
+from decoder.catalog import Catalog, load_catalog
 from decoder.encode import encode
 from decoder.examples import read_examples
 from decoder.framing import decode
+from decoder.leaves import Node
 from decoder.sample_values import ValueMaker
 from decoder.samples import Sample, SampleError, sample_events, sample_of, with_value
 from decoder.schema_types import IncompatibleError
@@ -66,6 +67,38 @@ def test_every_sample_of_the_catalog_is_an_event(catalog: Catalog) -> None:
         assert json.loads(to_json(decode(sample.value, of))) == sample.event
         assert str(sample.event["timestamp"]).startswith("2024-02-29T23:59:59.987")
     assert len({sample.event["id"] for sample in samples}) == len(samples)
+
+
+def test_every_choice_of_the_catalogs_schemas_is_made(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without examples, each symbol of each enum and each branch of each union is made up in time."""
+    loaded = load_catalog()  # of its own: types are known with the examples that they had
+    monkeypatch.setenv(CATALOG, str(tmp_path))
+    rng = Random(1)
+    for of in loaded.types.values():
+        made = [sample_of(of, rng, _clock).event for _ in range(150)]
+        schema: Node = of.schema
+        symbols = {
+            symbol for each in schema["__named_schemas"].values() for symbol in each.get("symbols", ())
+        }
+        assert symbols <= set(_leaves(made))
+        for field in schema["fields"]:
+            if isinstance(field["type"], list):
+                forms = {_form(event[field["name"]]) for event in made}
+                assert len(forms) == len(field["type"]), field["name"]
+
+
+def _leaves(value: object) -> Iterator[object]:
+    if isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(part)
+    else:
+        yield value
+
+
+def _form(value: object) -> object:
+    return next(iter(value)) if isinstance(value, dict) else type(value)
 
 
 def test_every_type_comes_first_and_current_topics_come_more_often(catalog: Catalog) -> None:
