@@ -12,6 +12,7 @@ from decoder.evolution import incompatible_versions
 from decoder.framing import decode
 from decoder.registry import MissingSchemaError
 from decoder.rows import TYPE_HEADER, find_type
+from decoder.sample_check import sample_problems, unsampled_types
 from decoder.streams import CatalogError
 from decoder.values import to_json
 from envelope import Record
@@ -51,11 +52,12 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     catalog = load_catalog()
     if options.command == "check":
-        problems = incompatible_versions(catalog)
+        problems = incompatible_versions(catalog) + sample_problems(catalog)
         if problems:
             print("\n".join(problems), file=sys.stderr)
             return 1
         _print_types(catalog)
+        print("".join(f"note: {note}\n" for note in unsampled_types(catalog)), end="")
         return 0
     event_type = _type(catalog, options.topic, options.type)
     content = sys.stdin.buffer.read() if options.file == "-" else Path(options.file).read_bytes()

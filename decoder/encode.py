@@ -16,7 +16,7 @@ from fastavro.types import Schema
 from decoder.catalog import EventType
 from decoder.from_json import JsonReader
 from decoder.physical import EncodeError
-from decoder.schema_copy import self_contained
+from decoder.plain_schema import plain_schema
 from decoder.schema_file import schema_fingerprint
 
 __all__ = ["EncodeError", "encode", "framing_problem", "parse_event"]
@@ -34,9 +34,9 @@ def encode(event: Mapping[str, object], event_type: EventType, framing: str | No
     Raises:
         EncodeError: the JSON is no event of the type: the text names the field; or see `framing_problem`.
     """
-    plain_schema, reader = _prepared(event_type)
+    schema, reader = _prepared(event_type)
     buffer = io.BytesIO()
-    fastavro.schemaless_writer(buffer, plain_schema, reader.event(event))
+    fastavro.schemaless_writer(buffer, schema, reader.event(event))
     return _framed(buffer.getvalue(), event_type, framing or event_type.topic.framing)
 
 
@@ -65,7 +65,7 @@ def framing_problem(event_type: EventType) -> str | None:
 
 def _framed(event: bytes, event_type: EventType, framing: str) -> bytes:
     if framing == "container":
-        return _container(event, self_contained(event_type.schema))
+        return _container(event, event_type.schema)
     if framing == "single_object":
         return b"\xc3\x01" + schema_fingerprint(event_type.schema) + event
     if framing == "confluent":
@@ -96,5 +96,4 @@ def _container(event: bytes, schema: Schema) -> bytes:
 
 @lru_cache(_MAX_TYPES)
 def _prepared(event_type: EventType) -> tuple[Schema, JsonReader]:
-    plain = self_contained(event_type.schema, logical_types=False)
-    return plain, JsonReader(event_type.schema, event_type.topic.non_finite)
+    return plain_schema(event_type.schema), JsonReader(event_type.schema, event_type.topic.non_finite)

@@ -23,15 +23,29 @@ def read_examples(event_type: EventType, schemas: Path | None = None) -> tuple[M
     Raises:
         CatalogError: the file is not what the module says.
     """
-    name = f"{Path(event_type.file).stem}{SUFFIX}"
-    path = (schemas or catalog_files().schemas) / event_type.topic.name / name
+    path = (schemas or catalog_files().schemas) / event_type.topic.name / Path(event_type.file).name
+    path = path.with_name(path.stem + SUFFIX)
     if not path.exists():
         return ()
-    file = f"schemas/{event_type.topic.name}/{name}"
+    content = _read(path)
+    return tuple(content if isinstance(content, list) else content.get(event_type.item_type_name, ()))
+
+
+def example_names(path: Path) -> set[str]:
+    """Return the types that a file of examples names, none where its events are for all types of the schema.
+
+    Raises:
+        CatalogError: as read_examples.
+    """
+    content = _read(path)
+    return set(content) if isinstance(content, dict) else set()
+
+
+def _read(path: Path) -> _Events | dict[str, _Events]:
     try:
-        content = msgspec.json.decode(path.read_bytes(), type=_Events | dict[str, _Events])
+        return msgspec.json.decode(path.read_bytes(), type=_Events | dict[str, _Events])
     except (OSError, msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise CatalogError(
-            f"{file}: not an array of events, nor an object with an array of events for each type: {error}"
+            f"schemas/{path.parent.name}/{path.name}: not an array of events, nor an object with an array of "
+            f"them for each type: {error}"
         ) from error
-    return tuple(content if isinstance(content, list) else content.get(event_type.item_type_name, ()))

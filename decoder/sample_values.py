@@ -5,7 +5,7 @@ Numbers, dates and texts are of plausible sizes. `Depth` bounds what types that 
 
 import base64
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from math import inf
 from random import Random
 from uuid import UUID
@@ -24,26 +24,33 @@ class ValueMaker:
     """Makes values of one schema; `depth` is how deep parts may stand in one another."""
 
     def __init__(self, root: Node, non_finite: str, depth: int) -> None:
+        self._root = root
         self._names: Mapping[str, Node] = root.get("__named_schemas", {})
         self._with_nan = non_finite == "text"
         self._depth = depth
         self._heights = _heights(root, self._names)
 
-    def make(self, schema: Node, rng: Random, now: datetime, name: str = "", depth: int = 0) -> object:
-        """Return a value's JSON; `name` is that of its field, from which texts are made."""
+    def event(self, rng: Random, now: datetime) -> dict[str, object]:
+        """Return the JSON of an event; dates and times are within some days of `now`, which is in UTC."""
+        return self._record(self._root, rng, now, 0)
+
+    def _record(self, schema: Node, rng: Random, now: datetime, depth: int) -> dict[str, object]:
+        return {
+            field["name"]: self._value(field["type"], rng, now, field["name"], depth + 1)
+            for field in schema["fields"]
+        }
+
+    def _value(self, schema: Node, rng: Random, now: datetime, name: str, depth: int) -> object:
         schema = definition(schema, self._names)
         kind = kind_of(schema)
         if kind == "union":
             return self._branch(schema, rng, now, name, depth)
         if kind in ("record", "error"):
-            return {
-                field["name"]: self.make(field["type"], rng, now, field["name"], depth + 1)
-                for field in schema["fields"]
-            }
+            return self._record(schema, rng, now, depth)
         if kind in ("array", "map"):
             count = 0 if depth >= self._depth else rng.randint(0, 3)
             part = schema["items" if kind == "array" else "values"]
-            values = [self.make(part, rng, now, name, depth + 1) for _ in range(count)]
+            values = [self._value(part, rng, now, name, depth + 1) for _ in range(count)]
             if kind == "array":
                 return values
             return {f"{name or 'key'}-{number}": value for number, value in enumerate(values, 1)}
@@ -55,7 +62,7 @@ class ValueMaker:
             least = min(self._height(branch) for branch in branches)
             branches = [branch for branch in branches if self._height(branch) == least]
         branch = definition(rng.choice(branches), self._names)
-        value = self.make(branch, rng, now, name, depth)
+        value = self._value(branch, rng, now, name, depth)
         if value is None or not is_ambiguous(union, self._names):
             return value
         return {branch_name(branch): value}
@@ -132,7 +139,7 @@ def _duration(rng: Random) -> bytes:
 
 def _some_time(rng: Random, now: datetime) -> datetime:
     """Return a time within some days of now."""
-    return now.astimezone(UTC) + timedelta(seconds=rng.randint(-30 * 86_400, 10 * 86_400))
+    return now + timedelta(seconds=rng.randint(-30 * 86_400, 10 * 86_400))
 
 
 def _base64(data: bytes) -> str:

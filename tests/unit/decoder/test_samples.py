@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from decoder.catalog import Catalog, load_catalog
 from decoder.encode import encode
+from decoder.event_maker import with_value
 from decoder.examples import read_examples
 from decoder.framing import decode
 from decoder.leaves import Node
 from decoder.sample_values import ValueMaker
-from decoder.samples import Sample, SampleError, sample_events, sample_of, with_value
+from decoder.samples import Sample, SampleError, sample_events, sample_of
 from decoder.schema_types import IncompatibleError
 from decoder.streams import CATALOG, CatalogError
 from decoder.values import to_json
@@ -53,8 +54,7 @@ def test_any_schema_has_samples(seed: int) -> None:
         of = event_type(schema)
     except IncompatibleError:
         assume(False)
-    made = ValueMaker(schema, "text", 4).make(schema, rng, _clock())
-    assert isinstance(made, dict)
+    made = ValueMaker(schema, "text", 4).event(rng, _clock())
     value = encode(made, of)
     assert json.loads(to_json(decode(value, of))) == made
 
@@ -231,8 +231,8 @@ def test_examples_of_several_types(load: Load, folder: Path) -> None:
     [
         ("{", "schemas/t/A.examples.json: not an array of events"),
         ('[{"id": "a"}, 3]', "schemas/t/A.examples.json: not an array of events"),
-        ('[{"note": 3}]', r"schemas/t/A.avsc: an example is no event of n.s.A: note: 3 is not a text"),
-        ('[{"other": 3}]', "an example is no event of n.s.A: record n.s.A has no field other"),
+        ('[{"note": 3}]', r"schemas/t/A.avsc: example 1 is no event of n.s.A: note: 3 is not a text"),
+        ('[{"other": 3}]', "example 1 is no event of n.s.A: record n.s.A has no field other"),
     ],
 )
 def test_wrong_examples_are_told(load: Load, folder: Path, text: str, said: str) -> None:
