@@ -17,8 +17,15 @@ def sample_records(
     """Make records without end: the seed decides all of them except for what the clock, which is UTC, says.
 
     Raises:
-        SampleError: see decoder.samples.sample_events.
+        SampleError: see decoder.samples.sample_events; at once, rather than in the thread that sends.
     """
-    rng = Random(seed)
-    for sample in sample_events(catalog, seed, clock):
-        yield spoiled(sample, catalog, rng) if rng.random() < spoil_ratio else good(sample)
+    trial = sample_events(catalog, seed, clock)
+    for _ in catalog.types:
+        next(trial)
+
+    def records() -> Iterator[LocalRecord]:
+        rng = Random(seed)
+        for sample in sample_events(catalog, seed, clock):
+            yield spoiled(sample, catalog, rng) if rng.random() < spoil_ratio else good(sample)
+
+    return records()
