@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from decoder.streams import CATALOG, CatalogError
-from local import bridge_settings, environment, query, runs
+from local import bridge_settings, environment, query, runs, send
 from local.pipeline import Options, run
 from local.processes import StartError
 from local.stack import Ports, default_pubsub
@@ -30,8 +30,17 @@ def execute(arguments: Sequence[str]) -> int:
         if parsed.command == "env":
             print(environment.exports(runs.running(parsed.run)), end="")
             return 0
+        if parsed.command == "send":
+            return send.send(runs.running(parsed.run), parsed)
         return run(console, _options(parsed))
-    except (StartError, TimeoutError, CatalogError, runs.NotRunningError, FileNotFoundError) as error:
+    except (
+        StartError,
+        TimeoutError,
+        CatalogError,
+        send.SendError,
+        runs.NotRunningError,
+        FileNotFoundError,
+    ) as error:
         print(f"local: {printable_lines(error)}", file=sys.stderr)
         return 1
     except OSError as error:
@@ -115,6 +124,13 @@ def _parser() -> argparse.ArgumentParser:
     query.add_arguments(
         commands.add_parser(
             "query", parents=[of_a_run], help='ask the running pipeline\'s BigQuery: query "SELECT …"'
+        )
+    )
+    send.add_arguments(
+        commands.add_parser(
+            "send",
+            parents=[of_a_run],
+            help="send one's own events, or samples of one type, into the running pipeline's Kafka",
         )
     )
     commands.add_parser(

@@ -2,18 +2,23 @@
 
 import sys
 import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
 from rich.console import Console
 
-from decoder.streams import catalog_files, load_streams
+from decoder.catalog import Catalog
+from decoder.streams import CatalogError, catalog_files, load_streams
 from local import bigquery, runs, show, verdict
 from local.interrupts import interrupts
 from local.look import Look, Looker, Watched
 from local.producer import EventProducer
+from local.records import sample_records
 from local.reload import Reload, Watcher
 from local.screen import Screen
+from local.spoil import LocalRecord
 from local.stack import DATASET, Ports, Stack, started
 from local.supervise import Supervisor
 
@@ -53,7 +58,7 @@ def run(console: Console, options: Options) -> int:
     ) as stack:
         console.print(f"All five are up after {time.monotonic() - started_at:.1f} s.\n")
         if options.keep:
-            show.how_to_look_further(console, stack.state.logs)
+            show.how_to_look_further(console, stack.state.logs, stack.catalog.tables[0])
         try:
             return _Run(console, options, stack, started_at).until_the_end()
         finally:
@@ -83,7 +88,7 @@ class _Run:
             self._watched.topics,
             limit=options.events,
             rate=options.rate,
-            seed=options.seed,
+            events=self._records(stack.catalog),
             forwarded=lambda: self._own_forwarded,
         )
 
@@ -150,10 +155,17 @@ class _Run:
         bigquery.create_tables(self._client, DATASET, streams)
         for topic in new_topics:
             self._stack.cluster.create_topic(topic)
+        try:
+            self._producer.replace(self._records(reload.catalog), self._watched.topics)
+        except CatalogError as error:
+            screen.say(f"The sample events stay those of the catalog before: {error}")
         self._supervisor.restart_function(reload.snapshot)
         if set(reload.catalog.topics) != self._topics:
             self._supervisor.restart_bridge(reload.catalog.topics)
         self._topics = set(reload.catalog.topics)
+
+    def _records(self, catalog: Catalog) -> Iterator[LocalRecord]:
+        return sample_records(catalog, self._options.seed, lambda: datetime.now(UTC))
 
     def _drain(self) -> None:
         """Wait a moment for what is on its way."""

@@ -5,13 +5,10 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from decoder.catalog import load_catalog
 from local.kafka import Cluster
-from local.records import sample_records
 from local.spoil import LocalRecord
 
 FLUSH_S = 30.0
@@ -30,14 +27,14 @@ class EventProducer:
         *,
         limit: int | None,
         rate: float,
-        seed: int,
+        events: Iterator[LocalRecord],
         forwarded: Callable[[], int],
     ) -> None:
         self._cluster = cluster
         self._stream_of_topic = stream_of_topic
         self._limit = limit
         self._rate = rate
-        self._events: Iterator[LocalRecord] = sample_records(load_catalog(), seed, lambda: datetime.now(UTC))
+        self._events = events
         self._forwarded = forwarded
         self._unread_sizes: deque[int] = deque()  # of the newest records, as if read in the order produced
         self._unread_bytes = 0
@@ -62,7 +59,7 @@ class EventProducer:
         """Begin in a thread."""
         self._thread.start()
 
-    def replace(self, events: Iterator[SampleEvent], stream_of_topic: dict[str, str]) -> None:
+    def replace(self, events: Iterator[LocalRecord], stream_of_topic: dict[str, str]) -> None:
         """Go on with other events: the catalog has changed."""
         self._stream_of_topic = {**self._stream_of_topic, **stream_of_topic}
         self._events = events
@@ -102,7 +99,7 @@ class EventProducer:
             self._cluster.producer.poll(0)
             self._stop.wait(TICK_S)
 
-    def _produce(self, producer: Producer, event: SampleEvent) -> None:
+    def _produce(self, producer: Producer, event: LocalRecord) -> None:
         producer.produce(
             event.topic,
             event.value,
@@ -122,6 +119,6 @@ class EventProducer:
             self.refused.append(error.str())
 
 
-def _size(event: SampleEvent) -> int:
+def _size(event: LocalRecord) -> int:
     headers = sum(len(name) + len(value or b"") for name, value in event.headers)
     return len(event.value or b"") + len(event.key or b"") + headers + RECORD_OVERHEAD_BYTES

@@ -28,7 +28,9 @@ class Watcher:
         self._catalog = catalog
         self._folder = folder
         self._number = 1
-        self._before = self._acted_on = self._stamps()
+        self._before = self._stamps()
+        # The first look compares with the snapshot: what was saved during the start is a change as well.
+        self._acted_on: _Stamps = {}
 
     def look(self) -> Reload | str | None:
         """Return a new catalog, or what is wrong with the files, once after each change.

@@ -5,6 +5,7 @@ string for markup, and a terminal takes escape sequences for commands.
 """
 
 from collections.abc import Mapping, Sequence
+from string import Template
 
 from rich.console import Console, ConsoleOptions, Group, OverflowMethod, RenderableType, RenderResult
 from rich.table import Table
@@ -16,7 +17,7 @@ from local.terminal import printable
 
 EXAMPLE_QUERY = (
     ".venv/bin/python -m local query "
-    '"SELECT event_type, COUNT(*) AS n FROM delivery_changed_unique GROUP BY event_type"'
+    '"SELECT event_type, COUNT(*) AS n FROM ${table}_unique GROUP BY event_type"'
 )
 # Lines of the picture that are not streams.
 OTHER_LINES = 9
@@ -123,10 +124,12 @@ def newest_dead_letters(
     console.print(table)
 
 
-def how_to_look_further(console: Console, logs: str) -> None:
-    """Print a question to ask while the pipeline runs."""
+def how_to_look_further(console: Console, logs: str, table: str) -> None:
+    """Print a question about a table, to ask while the pipeline runs."""
     console.print("To look further while it runs, in another terminal:")
-    console.print(f"  {EXAMPLE_QUERY}", soft_wrap=True, highlight=False, markup=False)
+    console.print(
+        f"  {Template(EXAMPLE_QUERY).substitute(table=table)}", soft_wrap=True, highlight=False, markup=False
+    )
     console.print(f"  tail -f {logs}/*.log\n", soft_wrap=True, highlight=False, markup=False)
 
 
