@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from decoder.catalog import Catalog, load_catalog
-from decoder.streams import CatalogFiles
+from decoder.streams import CatalogError, CatalogFiles
 
 
 def take(files: CatalogFiles, target: Path) -> tuple[Path, Catalog]:
@@ -13,10 +13,12 @@ def take(files: CatalogFiles, target: Path) -> tuple[Path, Catalog]:
     Raises:
         CatalogError: a file is wrong or missing; the copy is removed.
     """
+    for path in files:
+        if not path.exists():
+            raise CatalogError(f"{path} does not exist: a catalog is a folder with streams.yaml and schemas/")
     target.mkdir(parents=True)
     try:
-        if files.streams.is_file():
-            shutil.copyfile(files.streams, target / files.streams.name)
+        shutil.copyfile(files.streams, target / files.streams.name)
         shutil.copytree(files.schemas, target / "schemas", ignore_dangling_symlinks=True)
         return target, load_catalog(target / files.streams.name, target / "schemas")
     except shutil.Error as error:

@@ -21,8 +21,8 @@ __all__ = ["DATASET", "ENV", "PROJECT", "Ports", "Stack", "State", "started"]
 
 GROUP = "bridge"
 
-# A bridge that was killed keeps its partitions for the session's timeout; on the mock cluster, so does one that
-# left. The usual 45 s would be a long time to look at nothing.
+# A bridge that was killed keeps its partitions for the session's timeout; on the mock cluster, so does one
+# that left. The usual 45 s would be a long time to look at nothing.
 PROPERTIES = "session.timeout.ms=6000\nheartbeat.interval.ms=1000\n"
 
 # As in production, so that an outage here ends as it would there.
