@@ -23,6 +23,7 @@ def test_a_tree_has_the_children_of_children() -> None:
     child = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
     try:
         tree = eventually(lambda: _with_children(child.pid))
+        assert tree is not None
         assert [process.command[-2:] for process in tree.processes] == [["-c", code], ["sleep", "60"]]
         assert tree.pss == sum(process.pss for process in tree.processes) > 1_000_000
         assert tree.cpu_s > 0
