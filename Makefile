@@ -9,14 +9,14 @@ TIERS := unit infra faults integration
 unit: TIERS := unit
 infra: TIERS := infra
 integration: TIERS := faults integration
-SOURCES := main.py envelope.py push.py rejection.py logs.py decoder sink bridge local operate benchmarks tests terraform
+SOURCES := main.py envelope.py push.py rejection.py logs.py decoder sink bridge local operate benchmarks docs tests terraform
 
 # The first thing of all, and in words that an old Python reads too.
 CHECK_PYTHON := $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "This is Python " + sys.version.split()[0])' || \
   { echo 'Python 3.11 or newer is needed (Debian: apt install python3 python3-venv; macOS: brew install python); with another name: make PYTHON=python3.11 …' >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help run test preflight lint format typecheck unit integration infra bench-bridge bench-decode bench-function fuzz faults audit check-catalogue terraform-readme lock clean
+.PHONY: FORCE help run test preflight lint format typecheck unit integration infra bench-bridge bench-decode bench-function fuzz faults record audit check-catalogue terraform-readme lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ fuzz: $(VENV)/test ## any bytes in every framing, compared with the avro package
 
 faults: $(VENV)/test ## what the bridge loses while everything around it fails (nothing); ARGS="kill-9 --times 5"
 	$(BIN)/python -m tests.faults $(ARGS)
+
+record: $(VENV)/test ## the moving picture of README: `make run`, recorded for half a minute
+	$(BIN)/python -m docs.record --typed "make run" docs/make-run.svg $(BIN)/python -m local
 
 audit: $(VENV)/test ## known vulnerabilities of what function and bridge run (asks the internet)
 	$(BIN)/pip-audit --strict --disable-pip --no-deps -r requirements.txt
