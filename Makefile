@@ -41,7 +41,7 @@ integration: preflight $(VENV)/test ## tests with real processes (Java, Maven an
 	$(BIN)/python -m pytest tests/faults tests/integration -n 2 --dist loadfile $(PYTEST_ARGS)
 
 infra: preflight $(VENV)/test .venv-checkov/ready ## terraform/, cloudbuild.yaml, containers: all that no cloud is needed for (Terraform and gcloud are)
-	PATH="$(CURDIR)/$(BIN):$$PATH" CHECKOV=.venv-checkov/bin/checkov $(BIN)/python -m pytest tests/infra $(PYTEST_ARGS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/infra $(PYTEST_ARGS)
 
 bench-bridge: $(VENV)/run ## CPU per message of the bridge beside the usual publisher; ARGS="--sweep"
 	$(BIN)/python -m benchmarks.bridge $(ARGS)
