@@ -47,6 +47,8 @@ def kafka_cannot_be_fetched() -> str | None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many tests were left out for what, also to the file that `make test` sums up."""
+    if hasattr(terminalreporter.config, "workerinput"):
+        return  # of xdist: what it reports is counted by the process that started it
     reports = terminalreporter.stats.get("skipped", [])
     lines = "".join(
         f"{names}\n" for each in reports for key, names in each.user_properties if key == "missing"

@@ -178,9 +178,9 @@ def test_tests_without_their_programs_are_skipped_and_counted(
 def test_several_runs_are_summed_up(tmp_path: Path) -> None:
     """With LEFT_OUT the counts of each pytest go to one file, which `make test` prints at its end."""
     file = tmp_path / "left-out"
-    for name in ("first", "second"):
+    for name, workers in {"first": (), "second": ("-n", "2")}.items():
         (tmp_path / name).mkdir()
-        done = pytest_of(TESTS.replace("maven", "javac"), tmp_path / name, LEFT_OUT=str(file))
+        done = pytest_of(TESTS.replace("maven", "javac"), tmp_path / name, *workers, LEFT_OUT=str(file))
         assert "NOT RUN" not in done.stdout
     done = run(str(tmp_path / "first" / "bin"), "tests.preflight", "--left-out", str(file))
     assert "NOT RUN: 4 tests" in done.stdout
