@@ -103,6 +103,7 @@ def _uv(folder: Path) -> Path | None:
     for place in (folder, ROOT / ".venv"):
         if (place / "bin" / "uv").exists():
             return place / "bin" / "uv"
+    print("First uv, which installs the rest …", flush=True)
     pin = folder / "uv.txt"
     pin.write_text(_pins(UV_LOCK)["uv"])
     try:
