@@ -65,7 +65,7 @@ def _run(options: argparse.Namespace) -> int:
         print(to_json(_decoded(event_type, content)))
         return 0
     if sys.stdout.isatty():
-        print("a payload is binary: send it to a file or to another program", file=sys.stderr)
+        print("the payload is binary: redirect it to a file or to another program", file=sys.stderr)
         return 1
     sys.stdout.buffer.write(_encoded(event_type, content))
     return 0

@@ -229,10 +229,10 @@ def test_examples_of_several_types(load: Load, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{", "schemas/t/A.examples.json: not an array of events"),
-        ('[{"id": "a"}, 3]', "schemas/t/A.examples.json: not an array of events"),
-        ('[{"note": 3}]', r"schemas/t/A.avsc: example 1 is no event of n.s.A: note: 3 is not a text"),
-        ('[{"other": 3}]', "example 1 is no event of n.s.A: record n.s.A has no field other"),
+        ("{", "schemas/t/A.examples.json: must be an array of events"),
+        ('[{"id": "a"}, 3]', "schemas/t/A.examples.json: must be an array of events"),
+        ('[{"note": 3}]', r"schemas/t/A.avsc: example 1 is not an event of n.s.A: note: 3 is not a string"),
+        ('[{"other": 3}]', "example 1 is not an event of n.s.A: record n.s.A has no field other"),
     ],
 )
 def test_wrong_examples_are_told(load: Load, folder: Path, text: str, said: str) -> None:
