@@ -1,7 +1,7 @@
 """What exact decoding costs: each guard alone, all of them, strict, and the whole step from bytes to row.
 
 CPU time of one process, side by side: the ways take turns, and ratios are within a turn. The events are the
-schemaless ones of `local.events`, as the local stack sends them.
+schemaless ones of `tests.events`.
 """
 
 import argparse
@@ -18,7 +18,6 @@ import fastavro
 import msgspec
 
 from decoder.avro import Writer
-from decoder.catalog import load_catalog
 from decoder.framing import decode
 from decoder.leaves import Node
 from decoder.limits import DEFAULT_LIMITS
@@ -28,7 +27,7 @@ from decoder.shape import Shapes
 from decoder.streams import Topic
 from decoder.walk import Walker
 from envelope import Record
-from local.events import SampleEvent, sample_events
+from tests.events import SampleEvent, frozen_catalog, sample_events
 
 # A guard's share: the parts of a reading schema that it is about, among parts as fastavro has them.
 GUARDS: Mapping[str, str] = {
@@ -111,7 +110,7 @@ def main() -> None:
     def clock() -> datetime:
         return datetime.now(UTC)
 
-    catalog = load_catalog()
+    catalog = frozen_catalog()
     samples = [s for s in islice(sample_events(7, clock, 0.0), arguments.events) if not _is_container(s)]
     types = {key: each for key, each in catalog.types.items() if any(_key(s) == key for s in samples)}
     strict = {k: Writer(Topic("t", 1, True, strict=True), t.schema) for k, t in types.items()}

@@ -1,15 +1,18 @@
-"""`python -m decoder check` and `python -m decoder decode`: the catalogue and a payload, without a cloud."""
+"""`python -m decoder check`, `decode` and `encode`: the catalogue and a payload, without a cloud."""
 
 import argparse
 import asyncio
 import sys
 from pathlib import Path
 
-from decoder.catalog import Catalog, load_catalog
+from decoder.avro import Event
+from decoder.catalog import Catalog, EventType, load_catalog
+from decoder.encode import EncodeError, encode, parse_event
 from decoder.evolution import incompatible_versions
 from decoder.framing import decode
 from decoder.registry import MissingSchemaError
 from decoder.rows import TYPE_HEADER, find_type
+from decoder.sample_check import sample_problems, unsampled_types
 from decoder.streams import CatalogError
 from decoder.values import to_json
 from envelope import Record
@@ -22,33 +25,49 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("check", help="validate streams.yaml and the schemas, list every type")
     decoding = commands.add_parser("decode", help="show what a payload decodes to, as in event_json")
-    decoding.add_argument("--topic", required=True, help="Kafka topic")
-    decoding.add_argument("--type", required=True, help=f"value of the header {TYPE_HEADER}")
-    decoding.add_argument("file", metavar="FILE", help="raw value of a record; - reads standard input")
+    encoding = commands.add_parser(
+        "encode", help="write an event's JSON as a payload, in the topic's framing"
+    )
+    for command, what in ((decoding, "raw value of a record"), (encoding, "an event, as in event_json")):
+        command.add_argument("--topic", required=True, help="Kafka topic")
+        command.add_argument("--type", required=True, help=f"value of the header {TYPE_HEADER}")
+        command.add_argument("file", metavar="FILE", help=f"{what}; - reads standard input")
     options = parser.parse_args(arguments)
     try:
-        catalog = load_catalog()
-        if options.command == "check":
-            problems = incompatible_versions(catalog)
-            if problems:
-                print("\n".join(problems), file=sys.stderr)
-                return 1
-            _print_types(catalog)
-        else:
-            value = sys.stdin.buffer.read() if options.file == "-" else Path(options.file).read_bytes()
-            print(_decoded(catalog, options.topic, options.type, value))
+        return _run(options)
     except CatalogError as error:
-        print(f"catalogue: {error}", file=sys.stderr)
-        return 1
+        problem = f"catalogue: {error}"
+    except EncodeError as error:
+        problem = f"not an event of {options.type}: {error}"
     except RejectedError as rejection:
-        print(f"{rejection.reason}: {rejection}", file=sys.stderr)
-        return 1
+        problem = f"{rejection.reason}: {rejection}"
     except TransientError as error:
-        print(f"not now: {error}", file=sys.stderr)
-        return 1
+        problem = f"not now: {error}"
     except OSError as error:
-        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
+        problem = f"{error.filename}: {error.strerror}"
+    print(problem, file=sys.stderr)
+    return 1
+
+
+def _run(options: argparse.Namespace) -> int:
+    catalog = load_catalog()
+    if options.command == "check":
+        problems = incompatible_versions(catalog) + sample_problems(catalog)
+        if problems:
+            print("\n".join(problems), file=sys.stderr)
+            return 1
+        _print_types(catalog)
+        print("".join(f"note: {note}\n" for note in unsampled_types(catalog)), end="")
+        return 0
+    event_type = _type(catalog, options.topic, options.type)
+    content = sys.stdin.buffer.read() if options.file == "-" else Path(options.file).read_bytes()
+    if options.command == "decode":
+        print(to_json(_decoded(event_type, content)))
+        return 0
+    if sys.stdout.isatty():
+        print("the payload is binary: redirect it to a file or to another program", file=sys.stderr)
         return 1
+    sys.stdout.buffer.write(_encoded(event_type, content))
     return 0
 
 
@@ -65,15 +84,24 @@ def _print_types(catalog: Catalog) -> None:
     )
 
 
-def _decoded(catalog: Catalog, topic: str, item_type_name: str, value: bytes) -> str:
-    record = Record(topic, 0, 0, None, None, ((TYPE_HEADER, item_type_name.encode()),), value)
-    event_type = find_type(record, catalog)
+def _type(catalog: Catalog, topic: str, item_type_name: str) -> EventType:
+    return find_type(
+        Record(topic, 0, 0, None, None, ((TYPE_HEADER, item_type_name.encode()),), None), catalog
+    )
+
+
+def _decoded(event_type: EventType, value: bytes) -> Event:
     try:
-        event = decode(value, event_type)
+        return decode(value, event_type)
     except MissingSchemaError as missing:
         asyncio.run(missing.registry.look_up(missing.key))
-        event = decode(value, event_type)
-    return to_json(event)
+        return decode(value, event_type)
+
+
+def _encoded(event_type: EventType, text: bytes) -> bytes:
+    value = encode(parse_event(text), event_type)
+    decode(value, event_type)  # what is over a limit would be a dead letter
+    return value
 
 
 if __name__ == "__main__":

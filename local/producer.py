@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from local.events import SampleEvent, sample_events
+from decoder.catalog import load_catalog
 from local.kafka import Cluster
+from local.records import sample_records
+from local.spoil import LocalRecord
 
 FLUSH_S = 30.0
 # Events come in ticks: a thread that wakes for each of 2,000 a second costs more than the events, and those
@@ -36,7 +38,7 @@ class EventProducer:
         self._stream_of_topic = stream_of_topic
         self._limit = limit
         self._rate = rate
-        self._events: Iterator[SampleEvent] = sample_events(seed, lambda: datetime.now(UTC))
+        self._events: Iterator[LocalRecord] = sample_records(load_catalog(), seed, lambda: datetime.now(UTC))
         self._forwarded = forwarded
         self._unread_sizes: deque[int] = deque()  # of the newest records, as if read in the order produced
         self._unread_bytes = 0

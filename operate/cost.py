@@ -68,7 +68,7 @@ MIN_PUBSUB_BYTES = 1_000
 # BigQuery bills so much for a row that is smaller: 1 KB, and its units are binary.
 MIN_ROW_BYTES = 1_024
 MAX_BUNDLE = 100
-# A record's position, key and headers with their names: the means of local/events. Pub/Sub adds 20 bytes for
+# A record's position, key and headers with their names: the means of tests/events. Pub/Sub adds 20 bytes for
 # the timestamp, and the message's id.
 ATTRIBUTE_BYTES = 312
 BUNDLED_BYTES = 254

@@ -6,11 +6,11 @@ time in nanoseconds, so no two runs share one either. The rows stay in the table
 readers filter on env. Kafka and the bridge are not part of this test: the bridge's lag tells of them.
 """
 
-import itertools
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from random import Random
 from typing import Protocol
 
 import grpc
@@ -26,9 +26,11 @@ from google.pubsub_v1.types import pubsub
 from requests import RequestException
 
 import envelope
-from decoder.streams import DEAD_LETTERS, UNIQUE, CatalogError, Stream, load_streams
+from decoder.catalog import Catalog, load_catalog
+from decoder.encode import framing_problem
+from decoder.samples import sample_of
+from decoder.streams import DEAD_LETTERS, UNIQUE, CatalogError
 from envelope import Message, Record
-from local.events import SampleEvent, sample_events
 
 ENV = "smoke"
 PARTITION = 2**31 - 1
@@ -36,8 +38,6 @@ LOOK_EVERY_S = 2.0
 REQUEST_S = 30.0
 # BigQuery's client would go on for ten minutes, in silence, where no server is.
 RETRY_S = 10.0
-# So many samples hold one of every topic that local/events makes.
-SAMPLES = 2_000
 
 
 class SmokeError(RuntimeError):
@@ -79,46 +79,52 @@ def run(project: str, dataset: str, topic: str, timeout_s: float) -> int:
         SmokeError: the test could not be made.
     """
     try:
-        streams = load_streams()
+        catalog = load_catalog()
     except CatalogError as error:
         raise SmokeError(_one_line(error)) from error
     warehouse = BigQuery(project, dataset)
-    probes = make_probes(streams, time.time_ns())
-    # Asked before anything is published, so that a wrong name leaves nothing behind.
-    warehouse.arrived(probes)
-    warehouse.dead_letters(probes)
-    publish(topic, [envelope.pack(probe.record, ENV) for probe in probes])
+    probes, untested = make_probes(catalog, time.time_ns())
+    for stream, why in untested.items():
+        print(f"{stream:<18}not tested: {why}", flush=True)
+    if probes:
+        # Asked before anything is published, so that a wrong name leaves nothing behind.
+        warehouse.arrived(probes)
+        warehouse.dead_letters(probes)
+        publish(topic, [envelope.pack(probe.record, ENV) for probe in probes])
     summary = await_rows(probes, warehouse, timeout_s)
     print(msgspec.json.encode(summary).decode(), flush=True)
     return 1 if summary.missing else 0
 
 
-def make_probes(streams: Mapping[str, Stream], now_ns: int) -> list[Probe]:
-    """Return an event for each stream, of its current topic; `now_ns` is nanoseconds since the epoch.
+def make_probes(catalog: Catalog, now_ns: int) -> tuple[list[Probe], Mapping[str, str]]:
+    """Return an event for each stream, and by stream why there is none; `now_ns` is ns since the epoch.
 
-    The clock is also the seed, so that no event's id repeats.
+    It is from the stream's current topic, or the newest one if none is current. The clock is also the seed,
+    so that ids never repeat.
 
     Raises:
-        SmokeError: a stream has no current topic, or local/events makes no events of it.
+        SmokeError: a sample of a type cannot be made; `python -m decoder check` reports the same.
     """
-    now = datetime.fromtimestamp(now_ns / 1e9, UTC)
-    samples: dict[str, SampleEvent] = {}
-    for sample in itertools.islice(sample_events(now_ns, lambda: now, spoil_ratio=0.0), SAMPLES):
-        samples.setdefault(sample.topic, sample)
-    probes = []
-    for name, stream in streams.items():
-        topic = next((topic.name for topic in stream.topics if topic.current), None)
-        if topic is None:
-            raise SmokeError(f"streams.yaml: no topic of {name} is current: say so of one")
-        if topic not in samples:
-            raise SmokeError(f"no sample event of topic {topic}: add a maker of them to local/events")
-        sample = samples[topic]
+    now, rng = datetime.fromtimestamp(now_ns / 1e9, UTC), Random(now_ns)  # noqa: S311 - not a secret
+    probes, untested = [], {}
+    for stream in dict.fromkeys(catalog.stream_of_topic.values()):
+        topics = [catalog.topics[name] for name, of in catalog.stream_of_topic.items() if of == stream]
+        topic = max(topics, key=lambda each: (each.current, each.version)).name
+        types = {each: framing_problem(each) for each in catalog.types.values() if each.topic.name == topic}
+        possible = [each for each, problem in types.items() if problem is None]
+        if not possible:
+            untested[stream] = str(next(iter(types.values())))
+            continue
+        event_type = rng.choice(possible)
+        try:
+            sample = sample_of(event_type, rng, lambda: now)
+        except CatalogError as error:
+            raise SmokeError(_one_line(error)) from error
         record = Record(
             topic, PARTITION, now_ns, now_ns // 1_000_000, sample.key, sample.headers, sample.value
         )
-        event_type = sample.item_type_name.rpartition(".")[2]
-        probes.append(Probe(name, stream.table, event_type, record))
-    return probes
+        probes.append(Probe(stream, event_type.table, event_type.name, record))
+    return probes, untested
 
 
 def await_rows(

@@ -21,9 +21,9 @@ from decoder.catalog import load_catalog
 from decoder.rows import insert_id
 from envelope import Message, Record
 from local import stack
-from local.events import sample_events
 from local.processes import Process, accepts, free_port
 from sink.batch import MAX_ROW_BYTES
+from tests.events import sample_events
 from tests.integration.told_bigquery import Server, answer, error, reset
 from tests.integration.waiting import eventually
 from tests.unit.decoder.making import schemaless

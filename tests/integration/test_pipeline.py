@@ -25,10 +25,10 @@ from decoder.catalog import load_catalog
 from decoder.rows import insert_id
 from envelope import Message, Record
 from local import pubsub, stack, tables
-from local.events import SampleEvent, sample_events
 from local.processes import Process, accepts, free_port
 from local.stack import PROJECT, Stack
 from rejection import Reason
+from tests.events import SampleEvent, sample_events
 from tests.integration.strict_bigquery import StrictBigQuery
 from tests.integration.waiting import eventually
 

@@ -1,10 +1,12 @@
 """What several unit tests start from: the repository's catalogue and one event with its bytes."""
 
 import io
+import json
 import logging
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from uuid import UUID
 
 import fastavro
@@ -14,6 +16,7 @@ from hypothesis import settings
 import logs
 from decoder.catalog import Catalog, load_catalog
 from envelope import Record
+from tests.unit.decoder.making import STREAMS, Load
 
 # A busy machine is no reason for a property to fail.
 settings.register_profile("unit", settings(), deadline=None)
@@ -75,3 +78,18 @@ def rated(rated_value: bytes) -> Record:
         headers=(("item_type_name", RATED_TYPE.encode()), ("trace", None), ("", b"\xfe"), ("trace", b"2")),
         value=rated_value,
     )
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    """Give a function that writes files and loads the catalogue of them."""
+
+    def load(files: dict[str, object], streams: str = STREAMS) -> Catalog:
+        (tmp_path / "streams.yaml").write_text(streams)
+        for name, schema in files.items():
+            path = tmp_path / "schemas" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(schema if isinstance(schema, str) else json.dumps(schema))
+        return load_catalog(tmp_path / "streams.yaml", tmp_path / "schemas")
+
+    return load

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from decoder.catalog import Catalog, load_catalog
 from decoder.streams import catalog_files
-from local.events import SampleEvent, sample_events
 from rejection import Reason, RejectedError
+from tests.events import SampleEvent, sample_events
 from tests.unit.decoder.making import decode, plain
 
 _NOTED = {

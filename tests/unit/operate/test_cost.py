@@ -13,10 +13,10 @@ import pytest
 import envelope
 from decoder.streams import ROOT
 from envelope import Record
-from local.events import sample_events
 from operate import cost
 from operate.__main__ import main
 from operate.cost import Load, Part, Price
+from tests.events import sample_events
 
 # 26,280,000 events a month of 730 hours, and a hundred times as many.
 SLOW = Load(10, 500)
@@ -184,7 +184,7 @@ def test_a_reader_that_has_left_is_no_error() -> None:
 
 
 def test_the_sizes_are_those_of_sample_events() -> None:
-    """What a message adds to its value is the mean of local/events within a tenth, in either form."""
+    """What a message adds to its value is the mean of tests/events within a tenth, in either form."""
     plain, bundled = [], []
     samples = sample_events(1, lambda: datetime.now(UTC), spoil_ratio=0.0)
     for number, sample in enumerate(itertools.islice(samples, 1_000)):

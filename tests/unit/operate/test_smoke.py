@@ -14,10 +14,11 @@ from google.cloud import bigquery
 import envelope
 from decoder.catalog import Catalog
 from decoder.rows import event_row
-from decoder.streams import Stream, Topic, load_streams
+from decoder.streams import load_streams
 from operate import smoke
 from operate.__main__ import main
 from operate.smoke import Probe, SmokeError
+from tests.unit.decoder.making import STREAMS, Load, with_fields
 
 # Two milliseconds before a new day, in UTC.
 NOW_NS = 1_709_251_199_998_765_432
@@ -53,9 +54,11 @@ class FakeWarehouse:
 
 
 @pytest.fixture(name="probes")
-def make_probes() -> list[Probe]:
+def make_probes(catalog: Catalog) -> list[Probe]:
     """Give an event of each stream."""
-    return smoke.make_probes(load_streams(), NOW_NS)
+    probes, untested = smoke.make_probes(catalog, NOW_NS)
+    assert untested == {}
+    return probes
 
 
 def await_rows(probes: list[Probe], warehouse: FakeWarehouse, timeout_s: float) -> smoke.Summary:
@@ -87,27 +90,45 @@ def test_positions_are_those_of_no_real_record(probes: list[Probe]) -> None:
         assert probe.record.timestamp == 1_709_251_199_998
 
 
-def test_no_two_runs_send_the_same_events(probes: list[Probe]) -> None:
+def test_no_two_runs_send_the_same_events(probes: list[Probe], catalog: Catalog) -> None:
     """A nanosecond later all positions and all values are others."""
-    later = smoke.make_probes(load_streams(), NOW_NS + 1)
+    later, _ = smoke.make_probes(catalog, NOW_NS + 1)
     for probe, other in zip(probes, later, strict=True):
         assert probe.record.offset != other.record.offset
         assert probe.record.value != other.record.value
 
 
-@pytest.mark.parametrize(
-    ("current", "expected"),
-    [
-        (True, "no sample event of topic returns_events_v1_topic: add a maker of them to local/events"),
-        (False, "streams.yaml: no topic of returned is current: say so of one"),
-    ],
-)
-def test_a_stream_without_an_event_to_send_is_an_error_that_names_it(current: bool, expected: str) -> None:  # noqa: FBT001 - a parameter of the test
-    """What local/events knows nothing of, or has no current topic, ends the test before it starts."""
-    streams = {"returned": Stream("returns", (Topic("returns_events_v1_topic", 1, current),))}
-    with pytest.raises(SmokeError) as raised:
-        smoke.make_probes(streams, NOW_NS)
-    assert str(raised.value) == expected
+def test_any_stream_has_an_event(load: Load) -> None:
+    """A stream is known by its schemas alone; where no topic is current, the newest version's is taken."""
+    topics = "{name: t1, version: 1, current: false}, {name: t2, version: 2, current: false}"
+    files = {"t1/A.avsc": with_fields(), "t2/A.avsc": with_fields()}
+    loaded = load(files, f"streams:\n  returned: {{table: returns, topics: [{topics}]}}\n")
+    (probe,), untested = smoke.make_probes(loaded, NOW_NS)
+    assert (probe.stream, probe.table, probe.event_type, probe.record.topic) == (
+        "returned",
+        "returns",
+        "A",
+        "t2",
+    )
+    assert untested == {}
+
+
+def test_a_stream_that_the_registry_alone_knows_is_not_tested(load: Load) -> None:
+    """Without a registry's id in its files nothing of it can be sent: it is named, and the rest is tested."""
+    confluent = STREAMS.replace("current: true", "current: true, framing: confluent")
+    streams = confluent + "  other: {table: o, topics: [{name: u, version: 1, current: true}]}\n"
+    loaded = load({"t/A.avsc": with_fields(), "u/A.avsc": with_fields()}, streams)
+    probes, untested = smoke.make_probes(loaded, NOW_NS)
+    assert [probe.stream for probe in probes] == ["other"]
+    assert list(untested) == ["s"]
+    assert "schemas/t/A.avsc: values with the framing confluent begin with the schema" in untested["s"]
+
+
+def test_an_event_over_the_limits_is_an_error_that_names_its_schema(load: Load) -> None:
+    """What no sample can be made of ends the test before it starts, in one line."""
+    loaded = load({"t/A.avsc": with_fields()}, STREAMS.replace("true", "true, limits: {bytes: 3}"))
+    with pytest.raises(SmokeError, match=r"^schemas/t/A\.avsc: a sample .* the topic's limit is 3$"):
+        smoke.make_probes(loaded, NOW_NS)
 
 
 def test_a_line_a_stream_when_its_row_is_there(
@@ -285,9 +306,9 @@ def test_the_question_is_for_one_position_in_one_partition_of_each_view(
     }
 
 
-def test_the_date_is_that_of_utc(connect: Connect) -> None:
+def test_the_date_is_that_of_utc(connect: Connect, catalog: Catalog) -> None:
     """Two milliseconds later it is the next day."""
-    probes = smoke.make_probes(load_streams(), NOW_NS + 2_000_000)
+    probes, _ = smoke.make_probes(catalog, NOW_NS + 2_000_000)
     views, client = connect([])
     assert views.arrived(probes) == set()
     assert client.parameters["date"] == date(2024, 3, 1)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from random import Random
 
-from local.events.sample import Clock, Draft, Event
-from local.events.values import NAMES, PLACES, millis, money
+from tests.events.sample import Clock, Draft, Event
+from tests.events.values import NAMES, PLACES, millis, money
 
 _TOPIC = "delivery_events_v4_topic"
 _UNDER_WAY = 4

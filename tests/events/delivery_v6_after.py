@@ -3,8 +3,8 @@
 from datetime import datetime, timedelta
 from random import Random
 
-from local.events.sample import Event
-from local.events.values import NAMES, money
+from tests.events.sample import Event
+from tests.events.values import NAMES, money
 
 _BAD_STARS = 2
 _COMMENTS = (None, None, "Perfect, thank you!", "Trop tard 😡", "Left at the wrong door\nagain.", "")

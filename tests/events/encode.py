@@ -2,15 +2,17 @@
 
 import io
 from functools import cache
+from pathlib import Path
 from random import Random
 
 import fastavro
 from fastavro.types import Schema
 
 from decoder.catalog import Catalog, load_catalog
-from local.events.sample import Draft, Header, SampleEvent
+from tests.events.sample import Draft, Header, SampleEvent
 
 _CONTAINERS = 0.03
+_FROZEN = Path(__file__).parents[1] / "catalogue"
 
 
 def encode(draft: Draft, rng: Random) -> SampleEvent:
@@ -62,9 +64,10 @@ def _headers(item_type_name: str, rng: Random) -> tuple[Header, ...]:
 
 
 def _schema(draft: Draft) -> Schema:
-    return _catalog().types[draft.topic, draft.item_type_name].schema
+    return frozen_catalog().types[draft.topic, draft.item_type_name].schema
 
 
 @cache
-def _catalog() -> Catalog:
-    return load_catalog()
+def frozen_catalog() -> Catalog:
+    """Return the catalog that the makers know, whatever CATALOG says and streams.yaml has."""
+    return load_catalog(_FROZEN / "streams.yaml", _FROZEN / "schemas")

@@ -6,9 +6,9 @@ from datetime import time, timedelta
 from random import Random
 from uuid import UUID
 
-from local.events.delivery_v6_after import proof, rating
-from local.events.sample import Clock, Draft, Event
-from local.events.values import NAMES, PLACES, millis, money, new_uuid, quarters
+from tests.events.delivery_v6_after import proof, rating
+from tests.events.sample import Clock, Draft, Event
+from tests.events.values import NAMES, PLACES, millis, money, new_uuid, quarters
 
 _TOPIC = "delivery_events_v6_topic"
 _UNDER_WAY = 12

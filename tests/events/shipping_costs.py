@@ -6,8 +6,8 @@ from decimal import Decimal
 from random import Random
 from typing import NamedTuple
 
-from local.events.sample import Clock, Draft, Event
-from local.events.values import millis, money, new_uuid, quarters
+from tests.events.sample import Clock, Draft, Event
+from tests.events.values import millis, money, new_uuid, quarters
 
 _TOPIC = "carrier_account_events_v1_topic"
 _CENT = Decimal("0.01")

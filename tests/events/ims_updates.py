@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 from random import Random
 
-from local.events.sample import Clock, Draft, Event
-from local.events.values import NAMES, SKUS
+from tests.events.sample import Clock, Draft, Event
+from tests.events.values import NAMES, SKUS
 
 _TOPIC = "ims_events_v2_topic"
 _FIRST_CHANGE = 88_120_000

@@ -5,7 +5,7 @@ from dataclasses import replace
 from random import Random
 from uuid import UUID
 
-from local.events.sample import SampleEvent
+from tests.events.sample import SampleEvent
 
 _NAME = "item_type_name"
 

@@ -5,8 +5,8 @@ from datetime import time, timedelta
 from decimal import Decimal
 from random import Random
 
-from local.events.sample import Clock, Draft, Event
-from local.events.values import PLACES, Place, millis, money, new_uuid
+from tests.events.sample import Clock, Draft, Event
+from tests.events.values import PLACES, Place, millis, money, new_uuid
 
 _TOPIC = "shipping_prices_events_v1_topic"
 _TIERS = (2, 5, 10, 20, None)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from random import Random
 
-from local.events import (
+from tests.events import (
     delivery_v4,
     delivery_v6,
     ims_updates,
@@ -11,9 +11,9 @@ from local.events import (
     shipping_costs,
     shipping_prices,
 )
-from local.events.encode import encode, encode_either
-from local.events.sample import Clock, SampleEvent
-from local.events.spoil import spoiled
+from tests.events.encode import encode, encode_either
+from tests.events.sample import Clock, SampleEvent
+from tests.events.spoil import spoiled
 
 # How often each comes, compared with the others.
 _SHARES = {

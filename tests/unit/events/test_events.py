@@ -14,8 +14,10 @@ import pytest
 import yaml
 from fastavro.types import Schema
 
+from decoder.examples import SUFFIX
 from decoder.streams import catalog_files
-from local.events import SampleEvent, bad_events, sample_events
+from tests.events import SampleEvent, bad_events, sample_events
+from tests.events.__main__ import example_files
 
 _COUNT = 2_000
 _REASONS = {"missing_type_header", "unknown_type", "undecodable", "trailing_bytes", "tombstone"}
@@ -262,3 +264,10 @@ def test_any_truncation_is_undecodable(
         for end in range(len(sample.value or b"")):
             cut = replace(sample, value=(sample.value or b"")[:end])
             assert _fails_as(cut, schemas) == "undecodable"
+
+
+def test_the_examples_of_the_frozen_catalog_are_of_the_makers() -> None:
+    """`python -m tests.events` was run after the makers or the schemas changed."""
+    folder = catalog_files().schemas
+    found = {str(path.relative_to(folder)): path.read_text() for path in folder.glob(f"*/*{SUFFIX}")}
+    assert found == example_files()

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 from random import Random
 
-from local.events.sample import Clock, Draft, Event
-from local.events.values import SKUS, millis, money, new_uuid
+from tests.events.sample import Clock, Draft, Event
+from tests.events.values import SKUS, millis, money, new_uuid
 
 _TOPIC = "physical_stock_events_v3_topic"
 _WAREHOUSES = {"LIS1": "EUR", "KOE2": "EUR", "LDS1": "GBP"}

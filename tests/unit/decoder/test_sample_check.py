@@ -1,0 +1,84 @@
+"""`python -m decoder check` makes samples of the user's types, so that nothing behind it fails at them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from decoder import __main__ as command
+from decoder.catalog import Catalog
+from decoder.sample_check import MAX_ROW_BYTES, sample_problems, unsampled_types
+from decoder.streams import CATALOG
+from sink import batch
+from tests.unit.decoder.making import STREAMS, Load, with_fields
+
+_NOTE = {"name": "note", "type": "string"}
+_EVENT = {"id": "a", "timestamp": "2000-01-01T00:00:00Z", "note": "n"}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the folder of a topic's schemas, in the catalog that the fixture `load` makes."""
+    monkeypatch.setenv(CATALOG, str(tmp_path))
+    return tmp_path / "schemas" / "t"
+
+
+def test_the_frozen_catalog_has_no_problem(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each example, and samples of each type, are rows."""
+    monkeypatch.setenv(CATALOG, str(Path(__file__).parents[2] / "catalogue"))
+    assert sample_problems(catalog) == []
+    assert unsampled_types(catalog) == []
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (
+            {"A": [_EVENT, _EVENT | {"note": 3}]},
+            "schemas/t/A.avsc: example 2 is not an event of n.s.A: note: 3 is ",
+        ),
+        (
+            {"A": {"n.s.B": [_EVENT]}},
+            "schemas/t/A.examples.json: n.s.B is not a type of schemas/t/A.avsc, which has n.s.A",
+        ),
+        (
+            {"B": []},
+            "schemas/t/B.examples.json: schemas/t/B.avsc does not exist or is not a type's newest ",
+        ),
+        ({"A": [_EVENT | {"note": "x" * 9_500_000}]}, "a sample of n.s.A is a row of 9,5"),
+    ],
+)
+def test_wrong_examples_fail_the_check(
+    load: Load, folder: Path, capsys: pytest.CaptureFixture[str], files: dict[str, object], said: str
+) -> None:
+    """Each example is tried, not only those that are drawn; the line says which file and what to do."""
+    load({"t/A.avsc": with_fields(_NOTE)})
+    for name, examples in files.items():
+        (folder / f"{name}.examples.json").write_text(json.dumps(examples))
+    assert command.main(["check"]) == 1
+    assert capsys.readouterr().err.startswith(said)
+
+
+def test_a_type_of_which_no_event_fits_fails_the_check(
+    load: Load, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Limits that no event of a schema keeps are found before one is sent."""
+    load({"t/A.avsc": with_fields()}, STREAMS.replace("true", "true, limits: {bytes: 3}"))
+    assert command.main(["check"]) == 1
+    assert "schemas/t/A.avsc: a sample made from the schema is not an event of n.s.A: " in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_type_that_the_registry_alone_knows_is_a_note(
+    load: Load, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """That no sample can be framed is said, and no mistake."""
+    load({"t/A.avsc": with_fields()}, STREAMS.replace("true", "true, framing: confluent"))
+    assert command.main(["check"]) == 0
+    assert "note: no samples of n.s.A: schemas/t/A.avsc: values with the" in capsys.readouterr().out
+
+
+def test_the_size_of_a_row_is_the_sinks() -> None:
+    """The decoder imports no sink: the two numbers are one."""
+    assert MAX_ROW_BYTES == batch.MAX_ROW_BYTES
