@@ -20,8 +20,8 @@ test: unit check-catalogue infra integration ## all tests, unit first
 unit: $(VENV)/test ## tests without servers
 	$(BIN)/python -m pytest tests/unit -n 2 $(PYTEST_ARGS)
 
-integration: $(VENV)/test ## tests with real processes (Java, Maven and the gcloud CLI's Pub/Sub emulator too), faults a few times each
-	$(BIN)/python -m pytest tests/faults tests/integration -n 2 --dist loadfile $(PYTEST_ARGS)
+integration: $(VENV)/test ## tests with real processes, and the pages' examples (Java, Maven and the gcloud CLI's Pub/Sub emulator too), faults a few times each
+	$(BIN)/python -m pytest tests/faults tests/integration tests/docs -n 2 --dist loadfile $(PYTEST_ARGS)
 
 infra: $(VENV)/test .venv-checkov/ready ## terraform/, cloudbuild.yaml, containers: all that no cloud is needed for (Terraform and gcloud are)
 	PATH="$(CURDIR)/$(BIN):$$PATH" CHECKOV=.venv-checkov/bin/checkov $(BIN)/python -m pytest tests/infra $(PYTEST_ARGS)
