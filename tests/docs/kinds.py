@@ -8,6 +8,18 @@ from tests.docs.output import PRINTED
 from tests.docs.pages import Part
 
 
+# A part of a block → the test that reads the block from its page and runs it.
+ELSEWHERE: Mapping[str, str] = {
+    "kafka-consumer-groups.sh ": "tests/integration/test_moving.py",
+    "sasl.jaas.config=": "tests/integration/test_moving.py",
+}
+
+
+def elsewhere(block: Part) -> str | None:
+    """Return the file of the test that has this block, None where it is one of these."""
+    return next((test for part, test in ELSEWHERE.items() if part in block.text), None)
+
+
 def _is_sql(block: Part) -> bool:
     return block.language == "sql" or (not block.language and is_query(block.text))
 
@@ -38,6 +50,7 @@ def _is_properties(block: Part) -> bool:
 
 # In this order; the first that fits.
 KINDS: Mapping[str, Callable[[Part], bool]] = {
+    "elsewhere": lambda block: elsewhere(block) is not None,
     "sql": _is_sql,
     "yaml": lambda block: block.language in {"yaml", "yml"},
     "json": lambda block: block.language in {"json", "avsc"},

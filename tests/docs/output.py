@@ -32,7 +32,7 @@ _PLACEHOLDERS: tuple[tuple[str, str], ...] = (
     (r"\b[A-Z][A-Za-z]+V\d+\b", "TYPE"),
     (r"Pub/Sub \(\w+\)", "Pub/Sub (SERVER)"),
     (r"(?<![\w/])/[\w./-]+", "PATH"),
-    (r"(?<![A-Za-z])-?\d[\d,]*(?:\.\d+)?", "N"),
+    (r"(?<![A-Za-z])-?\d+(?:,\d{3})*(?:\.\d+)?", "N"),
     (r"REASON N(?:, REASON N)*", "REASONS"),
     (r"\s+", " "),
 )

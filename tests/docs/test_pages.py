@@ -11,7 +11,7 @@ import yaml
 
 from bridge.config import load
 from decoder.streams import load_streams
-from tests.docs.kinds import kind
+from tests.docs.kinds import elsewhere, kind
 from tests.docs.pages import ROOT, Part, anchors, blocks, links, spans
 from tests.unit.bridge.test_program import SETTINGS
 
@@ -25,6 +25,13 @@ def of_kind(name: str) -> list[Part]:
 def test_every_block_is_known(block: Part) -> None:
     """A block is of one of the kinds that are tested: label it, or give tests/docs/kinds.py a rule."""
     assert kind(block), f"{block}: what is this?\n{block.text}"
+
+
+@pytest.mark.parametrize("block", of_kind("elsewhere"), ids=str)
+def test_what_another_test_runs_is_read_by_it(block: Part) -> None:
+    """The test that has the block's commands reads them from the page."""
+    source = (ROOT / (elsewhere(block) or "")).read_text()
+    assert block.page.rpartition("/")[2] in source
 
 
 @pytest.mark.parametrize("link", links(), ids=str)
@@ -66,9 +73,7 @@ def test_an_example_of_a_file_is_accepted(block: Part, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("block", of_kind("properties"), ids=str)
 def test_properties_are_accepted(block: Part, tmp_path: Path) -> None:
-    """The bridge takes the example of its file; Kafka's own tools have theirs, which test_moving.py runs."""
-    if "jaas" in block.text:
-        return
+    """The bridge takes an example of its file."""
     file = tmp_path / "kafka.properties"
     file.write_text(textwrap.dedent(block.text))
     own = {name: value for name, value in SETTINGS.items() if name != "KAFKA_BOOTSTRAP_SERVERS"}

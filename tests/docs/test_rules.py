@@ -13,6 +13,7 @@ delivery_changed     1,055  1,035
 physical_stock         344    337
 
 tombstone            ims_events_v2_topic/2:72              the record is a tombstone: it has a key and no v…
+Newest dead letters: tombstone 1, undecodable 12
 {"produced":2000,"rows":1956,"p50_ms":2784.8}
 """
 
@@ -22,6 +23,7 @@ tombstone            ims_events_v2_topic/2:72              the record is a tombs
     [
         'All five are up after 12.0 s.\n{"produced":5,"rows":5,"p50_ms":1.5}',
         'stream  produced  rows\nshipping_costs  1  2\n…\n{"produced":…',
+        "Newest dead letters: unknown_type 7",
         "trailing_bytes  ims_events_v2_topic/0:1  the record is a tombstone: it has a key and no value",
     ],
 )
