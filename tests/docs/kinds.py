@@ -5,8 +5,7 @@ from collections.abc import Callable, Mapping
 
 from tests.docs.commands import CHECKS
 from tests.docs.output import PRINTED
-from tests.docs.pages import Part
-
+from tests.docs.pages import Part, blocks
 
 # A part of a block → the test that reads the block from its page and runs it.
 ELSEWHERE: Mapping[str, str] = {
@@ -63,4 +62,11 @@ KINDS: Mapping[str, Callable[[Part], bool]] = {
 
 def kind(block: Part) -> str | None:
     """Return the kind of a block, None where no rule knows it."""
-    return next((name for name, fits in KINDS.items() if fits(block)), None)
+    known = next((name for name, fits in KINDS.items() if fits(block)), None)
+    return known or ("output" if block.language in {"", "text"} and printed_by(block) else None)
+
+
+def printed_by(block: Part) -> Part | None:
+    """Return the commands that stand right before a block, which is then what they print."""
+    before = [each for each in blocks() if each.page == block.page and each.line < block.line]
+    return before[-1] if before and block in blocks() and kind(before[-1]) == "commands" else None

@@ -1,5 +1,6 @@
 """The pages as Markdown: their blocks, inline code, links and headings."""
 
+import functools
 import itertools
 import re
 from collections import Counter
@@ -34,6 +35,7 @@ def pages() -> list[str]:
     return sorted(page.relative_to(ROOT).as_posix() for page in found)
 
 
+@functools.cache
 def blocks() -> list[Part]:
     """Return the fenced and indented blocks of all pages."""
     return [

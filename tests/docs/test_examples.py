@@ -11,7 +11,7 @@ from _pytest.mark import ParameterSet
 
 from tests.docs import tools
 from tests.docs.commands import HERE, check, commands
-from tests.docs.kinds import is_query, kind
+from tests.docs.kinds import is_query, kind, printed_by
 from tests.docs.output import PRINTED, missing
 from tests.docs.pages import Part, blocks, spans
 from tests.docs.world import World, copy
@@ -121,8 +121,12 @@ def test_an_output_is_what_is_printed(world: World, shown: Part, tmp_path: Path)
         "python -m decoder check of a catalogue with that fault": lambda: bad_catalogue(world, tmp_path),
         "python -m tests.fuzz": lambda: fuzz(world),
     }
-    start = next(start for start in PRINTED if re.search(start, shown.text))
-    printed = printers[PRINTED[start]]()
+    name = next((name for start, name in PRINTED.items() if re.search(start, shown.text)), None)
+    before = printed_by(shown)
+    if name:
+        printed = printers[name]()
+    else:
+        printed = "".join(check(command, world) for command in commands(before)) if before else ""
     letters = world.query(
         "SELECT reason, kafka_topic, kafka_partition, kafka_offset, message FROM dead_letters"
     )
