@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 ARGS ?=
 PYTEST_ARGS ?=
 # The folders of tests/ whose programs `make preflight` looks for.
-TIERS := unit infra faults integration
+TIERS := unit infra faults integration docs
 unit: TIERS := unit
 infra: TIERS := infra
-integration: TIERS := faults integration
+integration: TIERS := faults integration docs
 SOURCES := main.py envelope.py push.py rejection.py logs.py decoder sink bridge local operate benchmarks docs tests terraform
 
 # The first thing of all, and in words that an old Python reads too.
@@ -37,8 +37,8 @@ preflight: ## what this machine lacks for the tests, in a second
 unit: preflight $(VENV)/test ## tests without servers
 	$(BIN)/python -m pytest tests/unit -n 2 $(PYTEST_ARGS)
 
-integration: preflight $(VENV)/test ## tests with real processes (Java, Maven and the gcloud CLI's Pub/Sub emulator too), faults a few times each
-	$(BIN)/python -m pytest tests/faults tests/integration -n 2 --dist loadfile $(PYTEST_ARGS)
+integration: preflight $(VENV)/test ## tests with real processes, and the pages' examples (Java, Maven and the gcloud CLI's Pub/Sub emulator too), faults a few times each
+	$(BIN)/python -m pytest tests/faults tests/integration tests/docs -n 2 --dist loadfile $(PYTEST_ARGS)
 
 infra: preflight $(VENV)/test .venv-checkov/ready ## terraform/, cloudbuild.yaml, containers: all that no cloud is needed for (Terraform and gcloud are)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/infra $(PYTEST_ARGS)

@@ -98,7 +98,7 @@ class EventProducer:
             self._cluster.producer.poll(0)
             self._stop.wait(TICK_S)
 
-    def _produce(self, producer: Producer, event: SampleEvent) -> None:
+    def _produce(self, producer: Producer, event: LocalRecord) -> None:
         producer.produce(
             event.topic,
             event.value,
@@ -118,6 +118,6 @@ class EventProducer:
             self.refused.append(error.str())
 
 
-def _size(event: SampleEvent) -> int:
+def _size(event: LocalRecord) -> int:
     headers = sum(len(name) + len(value or b"") for name, value in event.headers)
     return len(event.value or b"") + len(event.key or b"") + headers + RECORD_OVERHEAD_BYTES
