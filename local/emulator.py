@@ -1,10 +1,10 @@
-"""`python -m local.emulator`: bqemulator's own command, without what makes it answer wrongly.
+"""`python -m local.emulator`: bqemulator's own command with a fix for columns of records.
 
-bqemulator 1.4.0 gives its translator the types of a query's columns, and leaves out those that it has no
-type for: records. Where the translator then replaces any function of the query (SAFE_CONVERT_BYTES_TO_STRING
-is one), it also writes each `*` as the columns that it was told, also that of a view, so that
-`kafka_headers` is lost from the answer without a word, or not found ("does not have a column named"). Here
-such a column has the type UNKNOWN, which the translator passes over.
+bqemulator 1.4.0 tells its translator the columns of a query's tables, but leaves out those of type RECORD.
+If the translator replaces any function in the query (SAFE_CONVERT_BYTES_TO_STRING is one), it also expands
+each `*`, including the one in a view, to the columns that it was told. `kafka_headers` is then silently
+missing from the answer, or the query fails with "does not have a column named". The fix gives such a column
+the type UNKNOWN, which the translator accepts.
 """
 
 import sys
@@ -14,7 +14,7 @@ from bqemulator.sql import catalog_schema
 
 
 def know_every_column() -> None:
-    """Let the translator know each column of a table, also one of a type that it has none for."""
+    """Tell the translator all columns of a table, including those of types that it cannot map."""
     to_duckdb = catalog_schema._safe_bq_to_duckdb  # noqa: SLF001
 
     def known(bq_type: str) -> str | None:
