@@ -33,6 +33,8 @@ NOT_RUN: Mapping[str, str] = {
     "lint": "a check that runs by itself",
     "lock": "asks a package index",
     "test": "tests: these",
+    "preflight": "looks at the machine; make test begins with it",
+    "record": "half a minute; writes README's picture",
     "terraform-readme": "changes files; tests/infra compares what it writes",
     "typecheck": "a check that runs by itself",
     "unit": "tests, which run by themselves",
