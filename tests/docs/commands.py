@@ -24,6 +24,7 @@ NOT_RUN: Mapping[str, str] = {
     "bench-bridge": "minutes; measures, and tests nothing",
     "bench-decode": "minutes",
     "bench-function": "minutes",
+    "bench-local": "minutes",
     "clean": "removes what the tests run with",
     "faults": "17 minutes; tests/faults runs each fault a few times",
     "format": "changes files",
