@@ -95,8 +95,11 @@ class World:
         return done.stdout
 
     def fails(self, command: list[str], folder: Path) -> str:
-        """Run a command that must fail; return what it says on stderr."""
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+        """Run a command that must fail, on the folder's own catalogue; return what it says on stderr."""
+        own = {name: value for name, value in os.environ.items() if name != "CATALOG"}
+        done = subprocess.run(
+            command, cwd=folder, env=own, capture_output=True, text=True, timeout=120, check=False
+        )
         assert done.returncode != 0, done.stdout
         return done.stderr
 
