@@ -171,8 +171,8 @@ def test_tests_without_their_programs_are_skipped_and_counted(
     assert done.returncode == 0, done.stdout
     assert "1 passed, 2 skipped" in done.stdout
     assert "NOT RUN: 2 tests" in done.stdout
-    assert "   1 need Java 17 or newer: not installed\n     Debian: apt install" in done.stdout
-    assert "   1 need Terraform 1.11 or newer: not installed" in done.stdout
+    assert "    1  Java 17 or newer: not installed\n           Debian: apt install" in done.stdout
+    assert "    1  Terraform 1.11 or newer: not installed" in done.stdout
 
 
 def test_several_runs_are_summed_up(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_several_runs_are_summed_up(tmp_path: Path) -> None:
         assert "NOT RUN" not in done.stdout
     done = run(str(tmp_path / "first" / "bin"), "tests.preflight", "--left-out", str(file))
     assert "NOT RUN: 4 tests" in done.stdout
-    assert "   2 need javac, the compiler of a JDK: not installed" in done.stdout
+    assert "    2  javac, the compiler of a JDK: not installed" in done.stdout
 
 
 def test_under_ci_they_fail(tmp_path: Path) -> None:
