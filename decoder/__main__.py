@@ -56,8 +56,8 @@ def _run(options: argparse.Namespace) -> int:
         if problems:
             print("\n".join(problems), file=sys.stderr)
             return 1
+        print("".join(f"note: {note}\n" for note in unsampled_types(catalog)), end="", file=sys.stderr)
         _print_types(catalog)
-        print("".join(f"note: {note}\n" for note in unsampled_types(catalog)), end="")
         return 0
     event_type = _type(catalog, options.topic, options.type)
     content = sys.stdin.buffer.read() if options.file == "-" else Path(options.file).read_bytes()

@@ -62,17 +62,17 @@ def _examples_of_nothing(catalog: Catalog) -> Iterator[str]:
     """Yield the files of examples that are not read, and their types that the schema does not have."""
     for topic in catalog.topics:
         for path in sorted((catalog_files().schemas / topic).glob(f"*{SUFFIX}")):
-            schema = f"schemas/{topic}/{path.name.removesuffix(SUFFIX)}.avsc"
+            name = path.name.removesuffix(SUFFIX) + ".avsc"
+            schema = f"schemas/{topic}/{name}"
             types = {name for (of, name), each in catalog.types.items() if (of, each.file) == (topic, schema)}
-            if not types:
+            if not types and path.with_name(name).exists():
                 yield (
-                    f"schemas/{topic}/{path.name}: {schema} does not exist or is not a type's newest "
-                    "version: rename the file after that"
+                    f"schemas/{topic}/{path.name}: {schema} is not the newest version of a type: "
+                    "rename the file after that version"
                 )
-                continue
-            for name in sorted(example_names(path) - types):
+            for unknown in sorted(example_names(path) - types if types else ()):
                 known = ", ".join(sorted(types))
-                yield f"schemas/{topic}/{path.name}: {name} is not a type of {schema}, which has {known}"
+                yield f"schemas/{topic}/{path.name}: {unknown} is not a type of {schema}, which has {known}"
 
 
 def _now() -> datetime:
