@@ -78,11 +78,12 @@ def _long_run(minutes: int, more: Sequence[str]) -> dict[str, object]:
     finally:
         run.terminate()
         run.wait(60)
-    print("\n| part | PSS MB | CPU s |\n|---|---|---|")
-    for part, size in samples[-1].pss.most_common():
-        print(f"| {part} | {size / 1e6:,.0f} | {samples[-1].cpu_s[part]:,.0f} |")
-    print(flush=True)
     steady = next((s for s in samples if s.seconds >= 60 * STEADY_FROM_MINUTE), samples[0])
+    print(f"\n| part | PSS MB at minute {steady.seconds // 60} | at the end | CPU s |\n|---|---|---|---|")
+    for part, size in samples[-1].pss.most_common():
+        cpu_s = samples[-1].cpu_s[part]
+        print(f"| {part} | {steady.pss[part] / 1e6:,.0f} | {size / 1e6:,.0f} | {cpu_s:,.0f} |")
+    print(flush=True)
     grown = samples[-1].rows - steady.rows
     return {
         "minutes": minutes,
