@@ -49,8 +49,8 @@ def connect(port: int, project: str) -> bigquery.Client:
 
 
 def create_tables(client: bigquery.Client, dataset: str, streams: dict[str, Stream]) -> None:
-    """Make the dataset, a table and a view for each stream, and those of the dead letters."""
-    client.create_dataset(dataset)
+    """Make the dataset, a table and a view for each stream and of the dead letters; keep existing ones."""
+    client.create_dataset(dataset, exists_ok=True)
     for stream in streams.values():
         _create_table(client, dataset, stream.table, "event")
     _create_table(client, dataset, DEAD_LETTERS, "dead_letter")
@@ -62,10 +62,10 @@ def _create_table(client: bigquery.Client, dataset: str, name: str, kind: str) -
     table = bigquery.Table(full_name, schema=client.schema_from_json(TABLES / f"{kind}.json"))
     table.time_partitioning = bigquery.TimePartitioning(field=layout.partition)
     table.clustering_fields = layout.cluster
-    client.create_table(table)
+    client.create_table(table, exists_ok=True)
     view = bigquery.Table(f"{full_name}{UNIQUE}")
     view.view_query = Template((TABLES / f"{kind}_view.sql").read_text()).substitute(table=full_name)
-    client.create_table(view)
+    client.create_table(view, exists_ok=True)
 
 
 def _install_extension(home: Path) -> None:

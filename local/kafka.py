@@ -38,4 +38,8 @@ class MockCluster:
         brokers = self.producer.list_topics(timeout=10).brokers.values()
         self.bootstrap_servers = ",".join(f"{broker.host}:{broker.port}" for broker in brokers)
         for topic in topics:
-            self.producer.list_topics(topic, timeout=10)  # asking for a topic makes it
+            self.create_topic(topic)
+
+    def create_topic(self, name: str) -> None:
+        """Create a topic; nothing happens where it is there."""
+        self.producer.list_topics(name, timeout=10)  # asking for a topic makes it

@@ -1,28 +1,36 @@
-"""One run: start the stack, produce, watch the counts, and say at the end whether anything was lost."""
+"""One run: start the stack, produce, watch it, and say at the end whether anything was lost."""
 
 import sys
 import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
-from rich.console import Console, RenderableType
-from rich.live import Live
+from rich.console import Console
 
-from decoder.streams import DEAD_LETTERS
-from local import show, tables
-from local.latency import InsertLog
-from local.processes import StartError
+from decoder.catalog import Catalog
+from decoder.streams import CatalogError, catalog_files, load_streams
+from local import bigquery, runs, show, verdict
+from local.interrupts import interrupts
+from local.look import Look, Looker, Watched
 from local.producer import EventProducer
-from local.stack import STATE_FILE, STATE_FOLDER, Stack, started
+from local.records import sample_records
+from local.reload import Reload, Watcher
+from local.screen import Screen
+from local.spoil import LocalRecord
+from local.stack import DATASET, Ports, Stack, started
+from local.supervise import Supervisor
 
 LOOK_EVERY_S = 0.5
 # With --exit: nothing new has arrived for so long, so nothing will.
 GIVE_UP_AFTER_S = 90.0
-SHOWN = 8
+# After Ctrl-C, what is on its way may still arrive; another Ctrl-C does not wait.
+DRAIN_S = 6.0
 
 
 class Options(msgspec.Struct, frozen=True):
-    """What the command line asked for; `events` None has no end."""
+    """What the command line asked for; `events` None has no end, `as_json` is of the last line."""
 
     events: int | None
     rate: float
@@ -30,143 +38,167 @@ class Options(msgspec.Struct, frozen=True):
     kafka: Literal["embedded", "real"]
     pubsub: Literal["emulator", "embedded"]
     seed: int
-    bridge_env: dict[str, str] = {}
-
-
-class Summary(msgspec.Struct, frozen=True):
-    """The last line of a run with --exit.
-
-    p50_ms and p99_ms run from Kafka's timestamp to BigQuery's answer to the insert. Each row of an insert
-    counts with the time of the oldest: an upper bound. Dead letters are not in them.
-    """
-
-    produced: int
-    rows: int
-    dead_letters: int
-    duplicates: int
-    lost: int
-    first_row_s: float | None
-    p50_ms: float | None
-    p99_ms: float | None
+    as_json: bool
+    bridge_env: dict[str, str]
+    ports: Ports
 
 
 def run(console: Console, options: Options) -> int:
-    """Run the pipeline; 0 when nothing was lost."""
+    """Run the pipeline; 0 when nothing was lost, 130 when it was stopped before its end."""
     started_at = time.monotonic()
+    for line in runs.clean_up(runs.FOLDER):
+        console.print(line, soft_wrap=True)
+    dots = "..." if console.options.ascii_only else "…"
     console.print(
         f"Starting Kafka ({options.kafka}), Pub/Sub ({options.pubsub}), BigQuery, "
-        "the function and the bridge …"
+        f"the function and the bridge {dots}"
     )
-    with started(options.pubsub, kafka=options.kafka, bridge_env=options.bridge_env) as stack:
-        STATE_FOLDER.mkdir(exist_ok=True)
-        STATE_FILE.write_bytes(msgspec.json.encode(stack.state))
+    with started(
+        options.pubsub, kafka=options.kafka, bridge_env=options.bridge_env, ports=options.ports
+    ) as stack:
         console.print(f"All five are up after {time.monotonic() - started_at:.1f} s.\n")
         if options.keep:
-            show.how_to_look_further(console, stack.state.logs)
+            show.how_to_look_further(console, stack.state.logs, stack.catalog.tables[0])
         try:
-            return _watch(console, options, stack, started_at)
+            return _Run(console, options, stack, started_at).until_the_end()
         finally:
-            STATE_FILE.unlink(missing_ok=True)
+            interrupts.disarm()
 
 
-def _watch(console: Console, options: Options, stack: Stack, started_at: float) -> int:
-    watch = _Watch(stack, options, started_at)
-    watch.producer.start()
-    try:
-        with Live(console=console, refresh_per_second=4) as live:
-            while not watch.is_over():
-                live.update(watch.look())
-                time.sleep(LOOK_EVERY_S)
-            live.update(watch.look())
-    except KeyboardInterrupt:
-        if not options.keep:
-            raise
-    console.print()
-    watch.producer.stop()
-    counts = tables.count(watch.client, stack.streams)
-    show.newest(console, tables.newest(watch.client, stack.streams, SHOWN))
-    show.newest_dead_letters(console, tables.newest_dead_letters(watch.client, SHOWN), counts)
-    if options.keep:
-        return 0
-    lost = watch.producer.produced - counts.total
-    summary = Summary(
-        produced=watch.producer.produced,
-        rows=sum(counts.rows.values()),
-        dead_letters=sum(counts.dead_letters.values()),
-        duplicates=counts.duplicates,
-        lost=lost,
-        first_row_s=watch.first_row_s,
-        p50_ms=watch.inserts.quantile_ms(0.5),
-        p99_ms=watch.inserts.quantile_ms(0.99),
-    )
-    for refusal in watch.producer.refused[:SHOWN]:
-        print(f"local: Kafka did not take an event: {refusal}", file=sys.stderr)
-    if summary.produced != options.events:
-        print(f"local: {summary.produced} of {options.events} events were produced", file=sys.stderr)
-    print(msgspec.json.encode(summary).decode(), flush=True)
-    return 0 if lost == 0 and summary.produced == options.events else 1
+class _Run:
+    """Watches a stack until all has arrived, nothing more will, or someone stops it."""
 
-
-class _Watch:
-    """Looks at every stage, and knows when all has arrived or nothing more will."""
-
-    def __init__(self, stack: Stack, options: Options, started_at: float) -> None:
-        self.client = stack.state.bigquery
-        self.first_row_s: float | None = None
-        self.inserts = InsertLog(stack.processes["function"].log)
+    def __init__(self, console: Console, options: Options, stack: Stack, started_at: float) -> None:
+        self._console = console
+        self._options = options
         self._stack = stack
-        self._keep = options.keep
         self._started_at = started_at
-        self._forwarded = self._before = self._since_start = 0
-        self._arrived = 0
-        self._arrived_at = time.monotonic()
-        self.producer = EventProducer(
+        self._client = stack.state.bigquery
+        self._watched = Watched(stack.streams)
+        self._looker = Looker(stack.state, self._watched)
+        self._supervisor = Supervisor(stack, again=options.keep)
+        self._watcher = Watcher(catalog_files(), stack.snapshot, stack.catalog, stack.snapshot.parent)
+        self._look: Look | None = None
+        self._own_forwarded = 0
+        self._topics = set(stack.catalog.topics)
+        self._first_row_s: float | None = None
+        self._stored, self._stored_at = 0, time.monotonic()
+        self._producer = EventProducer(
             stack.cluster,
-            {topic.name: name for name, stream in stack.streams.items() for topic in stream.topics},
+            self._watched.topics,
             limit=options.events,
             rate=options.rate,
-            seed=options.seed,
-            forwarded=lambda: self._forwarded,
+            events=self._records(stack.catalog),
+            forwarded=lambda: self._own_forwarded,
         )
 
-    def look(self) -> RenderableType:
-        """Ask every stage, and return the picture.
+    def until_the_end(self) -> int:
+        """Produce and watch, and return the exit code."""
+        stopped_after_s = None
+        self._producer.start()
+        try:
+            with Screen(self._console, self._started_at) as screen:
+                while not self._is_over():
+                    self._turn(screen)
+                    time.sleep(LOOK_EVERY_S)
+                screen.show(self._ask(), self._looker.rates(), last=True)
+        except KeyboardInterrupt:
+            stopped_after_s = round(time.monotonic() - self._started_at, 1)
+            interrupts.arm()
+        try:
+            return self._verdict(stopped_after_s)
+        except KeyboardInterrupt:
+            self._console.print(f"\nStopped after {time.monotonic() - self._started_at:.0f} s.")
+            return 130
 
-        Raises:
-            StartError: one of the processes has ended.
-        """
-        for process in self._stack.processes.values():
-            if process.exit_code() is not None:
-                raise StartError(f"{process.name} ended with {process.exit_code()}: see {process.log}")
-        self.inserts.read()
-        rows = {name: self.inserts.rows[stream.table] for name, stream in self._stack.streams.items()}
-        dead_letters = self.inserts.rows[DEAD_LETTERS]
-        arrived = sum([dead_letters, *rows.values()])
+    def _turn(self, screen: Screen) -> None:
+        """Look after the processes and the catalog, and show the picture."""
+        interrupts.check()
+        for line in self._supervisor.look():
+            screen.say(line)
+        if self._options.keep:
+            found = self._watcher.look()
+            if isinstance(found, Reload):
+                self._reload(found, screen)
+            elif found is not None:
+                screen.say(found)
+        screen.show(self._ask(), self._looker.rates())
+
+    def _ask(self) -> Look:
+        look = self._look = self._looker.look(self._supervisor.bridge)
         now = time.monotonic()
-        if self.first_row_s is None and any(rows.values()):
-            self.first_row_s = round(now - self._started_at, 1)
-        if arrived > self._arrived:
-            self._arrived, self._arrived_at = arrived, now
-        self._note_forwarded(self._stack.state.bridge_counts().get("forwarded"))
-        produced = {name: self.producer.by_stream[name] for name in self._stack.streams}
-        return show.progress(produced, self._forwarded, rows, dead_letters, now - self._started_at)
+        # What `send` produced is forwarded too, and makes no room for what the producer holds back.
+        self._own_forwarded = look.forwarded - max(0, sum(look.produced.values()) - self._producer.produced)
+        if self._first_row_s is None and any(look.rows.values()):
+            self._first_row_s = round(now - self._started_at, 1)
+        if look.stored > self._stored:
+            self._stored, self._stored_at = look.stored, now
+        return look
 
-    def _note_forwarded(self, since_start: int | None) -> None:
-        if since_start is None:
-            return
-        if since_start < self._since_start:  # a bridge that was started again counts from 0
-            self._before += self._since_start
-        self._since_start = since_start
-        self._forwarded = self._before + since_start
-
-    def is_over(self) -> bool:
+    def _is_over(self) -> bool:
         """Return whether to stop looking: with --exit, once all is there or nothing moves any more."""
-        if self._keep or not self.producer.done:
+        if self._options.keep or not self._producer.done or self._look is None:
             return False
-        if time.monotonic() - self._arrived_at > GIVE_UP_AFTER_S:
+        if time.monotonic() - self._stored_at > GIVE_UP_AFTER_S:
             return True
         # Repeats count in the function's log, so BigQuery has the last word.
-        return (
-            self._arrived >= self.producer.produced
-            and tables.count(self.client, self._stack.streams).total >= self.producer.produced
+        produced = sum(self._look.produced.values())
+        return self._look.stored >= produced and verdict.records(self._client, self._watched) >= produced
+
+    def _reload(self, reload: Reload, screen: Screen) -> None:
+        """Make what is new, and start again what reads the catalog."""
+        streams = load_streams(reload.snapshot / "streams.yaml")
+        old_topics = set(self._watched.topics)
+        self._watched.add(streams)
+        new_topics = [topic for topic in reload.catalog.topics if topic not in old_topics]
+        screen.say(f"{reload.line}. The function starts again.")
+        bigquery.create_tables(self._client, DATASET, streams)
+        for topic in new_topics:
+            self._stack.cluster.create_topic(topic)
+        try:
+            self._producer.replace(self._records(reload.catalog), self._watched.topics)
+        except CatalogError as error:
+            screen.say(f"The sample events stay those of the catalog before: {error}")
+        self._supervisor.restart_function(reload.snapshot)
+        if set(reload.catalog.topics) != self._topics:
+            self._supervisor.restart_bridge(reload.catalog.topics)
+        self._topics = set(reload.catalog.topics)
+
+    def _records(self, catalog: Catalog) -> Iterator[LocalRecord]:
+        return sample_records(catalog, self._options.seed, lambda: datetime.now(UTC))
+
+    def _drain(self) -> None:
+        """Wait a moment for what is on its way."""
+        deadline = time.monotonic() + DRAIN_S
+        while time.monotonic() < deadline:
+            look = self._ask()
+            if not look.lag and not look.in_flight:
+                return
+            time.sleep(0.2)
+
+    def _verdict(self, stopped_after_s: float | None) -> int:
+        self._producer.stop()
+        if stopped_after_s is not None:
+            self._drain()
+        look = self._ask()
+        summary, counts = verdict.summarize(
+            self._client,
+            self._watched,
+            look,
+            self._looker.inserts,
+            first_row_s=self._first_row_s,
+            stopped_after_s=stopped_after_s,
         )
+        self._console.print()
+        verdict.print_newest(self._console, self._client, self._watched, counts)
+        verdict.say_refused(self._producer.refused)
+        options = self._options
+        is_complete = options.events is None or self._producer.produced == options.events
+        if not is_complete:
+            print(
+                f"local: {self._producer.produced} of {options.events} events were produced", file=sys.stderr
+            )
+        verdict.print_summary(self._console, summary, as_json=options.as_json)
+        if stopped_after_s is not None and not options.keep:
+            return 130
+        return 0 if summary.lost == 0 and not self._producer.refused and (options.keep or is_complete) else 1

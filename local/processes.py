@@ -9,6 +9,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from local import pids
+from local.interrupts import interrupts
+
 STOP_WITHIN_S = 12.0
 LOOK_EVERY_S = 0.05
 
@@ -18,7 +21,10 @@ class StartError(RuntimeError):
 
 
 class Process:
-    """A server in a process group of its own, so that Ctrl-C reaches only the one who stops it."""
+    """A server in a process group of its own, so that Ctrl-C reaches only the one who stops it.
+
+    While it runs, a file next to its log says so (`function.pid`), for whoever finds it without its owner.
+    """
 
     def __init__(
         self,
@@ -32,7 +38,8 @@ class Process:
         self.name = name
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as output:
+        self._pid_file = log.with_suffix(".pid")
+        with interrupts.held(), log.open("ab") as output:
             self._popen = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -42,11 +49,18 @@ class Process:
                 cwd=cwd,
                 start_new_session=True,
             )
-        self.pid = self._popen.pid
+            self.pid = self._popen.pid
+            if (pid := pids.pid_of(self.pid)) is not None:
+                pids.write(self._pid_file, pid)
+        self._started_at = time.monotonic()
 
     def exit_code(self) -> int | None:
         """Return the exit code, None while it runs."""
         return self._popen.poll()
+
+    def seconds_lived(self) -> float:
+        """Return how long ago it was started."""
+        return time.monotonic() - self._started_at
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the process alone."""
@@ -57,15 +71,17 @@ class Process:
         return self._popen.wait(seconds)
 
     def stop(self) -> None:
-        """Ask it to end, and end it and all it started when it does not."""
+        """Ask it to end, and end it and all it started when it does not, or when there is a hurry."""
         try:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._popen.terminate()
-                self._popen.wait(STOP_WITHIN_S)
+            self._popen.terminate()
+            deadline = time.monotonic() + STOP_WITHIN_S
+            while self.exit_code() is None and time.monotonic() < deadline and not interrupts.hurry:
+                time.sleep(LOOK_EVERY_S)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
             self._popen.wait()
+            self._pid_file.unlink(missing_ok=True)
 
     def await_ready(self, is_ready: Callable[[], bool], seconds: float = 60.0) -> None:
         """Return when it is ready.
@@ -75,6 +91,7 @@ class Process:
         """
         deadline = time.monotonic() + seconds
         while not is_ready():
+            interrupts.check()
             if self.exit_code() is not None:
                 raise StartError(f"{self.name} ended with {self.exit_code()}: {self._last_lines()}")
             if time.monotonic() > deadline:

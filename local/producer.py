@@ -5,13 +5,10 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from decoder.catalog import load_catalog
 from local.kafka import Cluster
-from local.records import sample_records
 from local.spoil import LocalRecord
 
 FLUSH_S = 30.0
@@ -31,14 +28,14 @@ class EventProducer:
         *,
         limit: int | None,
         rate: float,
-        seed: int,
+        events: Iterator[LocalRecord],
         forwarded: Callable[[], int],
     ) -> None:
         self._cluster = cluster
         self._stream_of_topic = stream_of_topic
         self._limit = limit
         self._rate = rate
-        self._events: Iterator[LocalRecord] = sample_records(load_catalog(), seed, lambda: datetime.now(UTC))
+        self._events = events
         self._forwarded = forwarded
         self._unread_sizes: deque[int] = deque()  # of the newest records, as if read in the order produced
         self._unread_bytes = 0
@@ -62,6 +59,11 @@ class EventProducer:
     def start(self) -> None:
         """Begin in a thread."""
         self._thread.start()
+
+    def replace(self, events: Iterator[LocalRecord], stream_of_topic: dict[str, str]) -> None:
+        """Go on with other events: the catalog has changed."""
+        self._stream_of_topic = {**self._stream_of_topic, **stream_of_topic}
+        self._events = events
 
     def stop(self) -> None:
         """Stop and wait until Kafka has what was produced."""

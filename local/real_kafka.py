@@ -78,6 +78,7 @@ class RealCluster:
         folder: Path,
         topics: Sequence[str] = (),
         *,
+        port: int | None = None,
         brokers: int = 1,
         partitions: int = 4,
         settings: Mapping[str, str] = {},
@@ -91,6 +92,7 @@ class RealCluster:
         Args:
             folder: Its own, for logs, and for data until `stop`.
             topics: To create.
+            port: Of the first broker's PLAINTEXT listener; None takes a free one.
             brokers: How many.
             partitions: Of each of the topics.
             settings: More of server.properties; these win.
@@ -108,6 +110,8 @@ class RealCluster:
         self._replicas = min(3, brokers)
         protocols = {"PLAINTEXT": "PLAINTEXT", **listeners}
         self._ports = [{name: free_port() for name in ("CONTROLLER", *protocols)} for _ in range(brokers)]
+        if port is not None:
+            self._ports[0]["PLAINTEXT"] = port
         self.addresses = {
             name: ",".join(f"127.0.0.1:{ports[name]}" for ports in self._ports) for name in protocols
         }

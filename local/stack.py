@@ -2,63 +2,58 @@
 
 import contextlib
 import sys
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 import msgspec
-import requests
-from google.cloud import bigquery as bq
 
-from decoder.streams import ROOT, Stream, load_streams
-from local import bigquery, pubsub
-from local.kafka import Cluster, MockCluster
-from local.processes import Process, accepts, free_port
+from decoder.catalog import Catalog
+from decoder.streams import CATALOG, ROOT, Stream, catalog_files, load_streams
+from local import bigquery, pubsub, runs, snapshot
+from local.interrupts import interrupts
+from local.kafka import MockCluster
+from local.processes import Process, StartError, accepts, free_port
 from local.real_kafka import RealCluster
+from local.state import DATASET, ENV, PROJECT, State
 
-PROJECT = "local"
-DATASET = "events"
-ENV = "local"
+__all__ = ["DATASET", "ENV", "PROJECT", "Ports", "Stack", "State", "started"]
+
 GROUP = "bridge"
-STATE_FOLDER = ROOT / ".local"
-STATE_FILE = STATE_FOLDER / "state.json"
+
+# A bridge that was killed keeps its partitions for the session's timeout; on the mock cluster, so does one
+# that left. The usual 45 s would be a long time to look at nothing.
+PROPERTIES = "session.timeout.ms=6000\nheartbeat.interval.ms=1000\n"
 
 # As in production, so that an outage here ends as it would there.
 MAX_DELIVERY_ATTEMPTS = 100
 
 
-class State(msgspec.Struct, frozen=True):
-    """Where the parts of a running stack listen; kept in .local/state.json for `python -m local query`."""
+class Ports(msgspec.Struct, frozen=True):
+    """Ports of 127.0.0.1 that were asked for; None takes a free one."""
 
-    kafka: str
-    pubsub: str
-    bigquery_port: int
-    function_port: int
-    bridge_port: int
-    logs: str
-
-    @property
-    def bigquery(self) -> bq.Client:
-        """A client of the BigQuery emulator."""
-        return bigquery.connect(self.bigquery_port, PROJECT)
-
-    def bridge_counts(self) -> dict[str, int]:
-        """Return what the bridge says it forwarded; empty while it does not answer."""
-        try:
-            counts = requests.get(f"http://127.0.0.1:{self.bridge_port}/healthz", timeout=2).json()
-        except requests.RequestException:
-            return {}
-        return {name: counts[name] for name in ("forwarded", "dead_lettered")}
+    pubsub: int | None = None
+    bigquery: int | None = None
+    function: int | None = None
+    bridge: int | None = None
+    kafka: int | None = None
 
 
 class Stack(msgspec.Struct, frozen=True):
-    """A running stack: where it listens, its Kafka, and its processes by name."""
+    """A running stack: where it listens, its Kafka, and its processes by name.
+
+    `catalog` is what the function started with, in the folder `snapshot`. `function_env` and `bridge_env` are
+    settings that both get again when they are started again.
+    """
 
     state: State
-    cluster: Cluster
+    cluster: MockCluster | RealCluster
     streams: dict[str, Stream]
     processes: dict[str, Process]
+    catalog: Catalog
+    snapshot: Path
+    function_env: dict[str, str]
+    bridge_env: dict[str, str]
 
 
 def default_pubsub() -> Literal["emulator", "embedded"]:
@@ -75,45 +70,66 @@ def started(
     max_delivery_attempts: int = MAX_DELIVERY_ATTEMPTS,
     bridge_env: dict[str, str] | None = None,
     function_env: dict[str, str] | None = None,
+    ports: Ports = Ports(),  # noqa: B008 - it is frozen
 ) -> Iterator[Stack]:
-    """Start every part and stop it at the end; logs go to a new folder under `folder` (.local)."""
-    folder = folder or STATE_FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    logs = Path(tempfile.mkdtemp(prefix="run-", dir=folder))
-    streams = load_streams()
-    topics = [topic.name for stream in streams.values() for topic in stream.topics]
+    """Start every part and stop it at the end; logs go to a new folder of a run under `folder` (.local).
+
+    Raises:
+        CatalogError: the catalog is wrong.
+        StartError: a part did not start, or a port that was asked for is in use.
+    """
+    _require_free(ports)
+    folder = folder or runs.FOLDER
     # Kafka has a stack of its own, as it ends after what uses it.
-    with contextlib.ExitStack() as stopping_kafka, contextlib.ExitStack() as stopping:
+    with (
+        contextlib.ExitStack() as at_the_end,
+        contextlib.ExitStack() as stopping_kafka,
+        contextlib.ExitStack() as stopping,
+    ):
+        logs = runs.create(folder)
+        at_the_end.callback(runs.close, logs)
+        files = catalog_files()
+        copy, catalog = snapshot.take(files, logs / "catalog-1")
+        streams = load_streams(copy / files.streams.name)
+        topics = [topic.name for stream in streams.values() for topic in stream.topics]
         processes: dict[str, Process] = {}
         stopping.callback(_stop_all, processes)
+        # Before anything is stopped: the next Ctrl-C hurries, and does not break off.
+        stopping.callback(interrupts.disarm)
 
         def add(process: Process) -> Process:
             processes[process.name] = process
             return process
 
-        pubsub_port = free_port()
+        pubsub_port = ports.pubsub or free_port()
         address = f"127.0.0.1:{pubsub_port}"
         command = (
             pubsub.emulator_command(pubsub_port)
             if pubsub_server == "emulator"
             else pubsub.standin_command(pubsub_port)
         )
-        pubsub_process = add(Process("pubsub", command, logs / "pubsub.log", cwd=ROOT))
         state = State(
             kafka="",
             pubsub=address,
-            bigquery_port=free_port(),
-            function_port=free_port(),
-            bridge_port=free_port(),
+            bigquery_port=ports.bigquery or free_port(),
+            function_port=ports.function or free_port(),
+            bridge_port=ports.bridge or free_port(),
             logs=str(logs),
+            catalog=None if files == catalog_files({}) else str(files.streams.parent.resolve()),
         )
-        emulator = add(
-            bigquery.start(state.bigquery_port, free_port(), folder / "home", logs / "bigquery.log")
-        )
-        function = add(start_function(state, logs / "function.log", function_env))
-        cluster: Cluster
+        properties = logs / "bridge.properties"
+        properties.write_text(PROPERTIES)
+        bridge_settings = {"KAFKA_PROPERTIES_FILE": str(properties), **(bridge_env or {})}
+        function_settings = {CATALOG: str(copy), **(function_env or {})}
+        with interrupts.held():
+            pubsub_process = add(Process("pubsub", command, logs / "pubsub.log", cwd=ROOT))
+            emulator = add(
+                bigquery.start(state.bigquery_port, free_port(), folder / "home", logs / "bigquery.log")
+            )
+            function = add(start_function(state, logs / "function.log", function_settings))
+        cluster: MockCluster | RealCluster
         if kafka == "real":
-            cluster = real = RealCluster(logs / "kafka", topics)
+            cluster = real = RealCluster(logs / "kafka", topics, port=ports.kafka)
             stopping_kafka.callback(real.stop)
             processes |= {broker.name: broker for broker in real.brokers}
         else:
@@ -127,12 +143,23 @@ def started(
             f"http://127.0.0.1:{state.function_port}",
             max_delivery_attempts=max_delivery_attempts,
         )
-        bridge = add(start_bridge(state, topics, logs / "bridge.log", bridge_env))
+        with interrupts.held():
+            bridge = add(start_bridge(state, topics, logs / "bridge.log", bridge_settings))
         emulator.await_ready(lambda: accepts(state.bigquery_port))
         bigquery.create_tables(state.bigquery, DATASET, streams)
         function.await_ready(lambda: accepts(state.function_port))
         bridge.await_ready(lambda: accepts(state.bridge_port))
-        yield Stack(state, cluster, streams, processes)
+        runs.publish(logs, state)
+        yield Stack(
+            state,
+            cluster,
+            streams,
+            processes,
+            catalog,
+            copy,
+            dict(function_env or {}),
+            bridge_settings,
+        )
 
 
 def _stop_all(processes: dict[str, Process]) -> None:
@@ -140,6 +167,12 @@ def _stop_all(processes: dict[str, Process]) -> None:
     with contextlib.ExitStack() as stopping:
         for process in processes.values():
             stopping.callback(process.stop)
+
+
+def _require_free(ports: Ports) -> None:
+    for name, port in msgspec.structs.asdict(ports).items():
+        if port is not None and accepts(port):
+            raise StartError(f"port {port} of 127.0.0.1 is in use: choose another for --{name}-port")
 
 
 def start_function(state: State, log: Path, env: dict[str, str] | None = None) -> Process:
@@ -156,7 +189,9 @@ def start_function(state: State, log: Path, env: dict[str, str] | None = None) -
     return Process("function", command, log, env={**settings, **(env or {})}, cwd=ROOT)
 
 
-def start_bridge(state: State, topics: list[str], log: Path, env: dict[str, str] | None = None) -> Process:
+def start_bridge(
+    state: State, topics: Sequence[str], log: Path, env: dict[str, str] | None = None
+) -> Process:
     """Start the bridge from the earliest records."""
     settings = {
         "KAFKA_BOOTSTRAP_SERVERS": state.kafka,

@@ -1,10 +1,21 @@
-"""What the tables say: counts, the newest rows; asked through the views, as a reader would."""
+"""What the tables contain: counts, repeats, the newest rows."""
+
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
+from google.api_core.retry import Retry
 from google.cloud import bigquery as bq
 
 from decoder.streams import DEAD_LETTERS, UNIQUE, Stream
-from local.stack import DATASET
+from local.state import DATASET, ENV, PROJECT
+
+# A record is identified by these, and a row by its record.
+IDENTITY = "kafka_topic, kafka_partition, kafka_offset, kafka_timestamp"
+# A look waits so long for the emulator, not for the minutes of retries that the client has in mind.
+LOOK_TIMEOUT_S = 15.0
+ROW = ("event_type", "kafka_topic", "kafka_partition", "kafka_offset", "event_json")
+DEAD_LETTER = ("reason", "kafka_topic", "kafka_partition", "kafka_offset", "message")
+_ONCE = Retry(predicate=lambda _: False)
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -36,24 +47,80 @@ def count(client: bq.Client, streams: dict[str, Stream]) -> Counts:
     return Counts(unique, dead_letters, every - once)
 
 
-def newest(client: bq.Client, streams: dict[str, Stream], limit: int) -> list[dict[str, object]]:
-    """Return the newest rows of all streams."""
+class Repeats(msgspec.Struct, frozen=True):
+    """How many records of this Kafka are in the tables, and what else is.
+
+    `rows` repeat a row of the same table. `beyond` counts these, dead letters that a replay made rows, and
+    what did not come from this Kafka, such as smoke tests.
+    """
+
+    records: int
+    rows: int
+    beyond: int
+
+
+def count_repeats(client: bq.Client, tables: Iterable[str]) -> Repeats:
+    """Count records and repeats: one query that reads the identity of every row."""
     selects = " UNION ALL ".join(
-        f"SELECT '{name}' AS stream, stream_timestamp, event_type, event_id, kafka_topic, kafka_partition, "
-        f"kafka_offset, event_json FROM `{DATASET}.{stream.table}{UNIQUE}`"
-        for name, stream in streams.items()
+        f"SELECT '{table}' AS name, env, {IDENTITY} FROM `{DATASET}.{table}`" for table in tables
     )
-    rows = client.query_and_wait(f"SELECT * FROM ({selects}) ORDER BY stream_timestamp DESC LIMIT {limit}")
-    return [dict(row) for row in rows]
+    (row,) = _look(
+        client,
+        f"SELECT COUNTIF(env = '{ENV}') AS records, SUM(n) AS n, "
+        f"SUM(IF(env = '{ENV}', n - places, 0)) AS repeats "
+        "FROM (SELECT env, COUNT(*) AS n, COUNT(DISTINCT name) AS places "
+        f"FROM ({selects}) GROUP BY env, {IDENTITY})",
+    )
+    records = _int(row["records"])
+    return Repeats(records, _int(row["repeats"] or 0), _int(row["n"] or 0) - records)
 
 
-def newest_dead_letters(client: bq.Client, limit: int) -> list[dict[str, object]]:
-    """Return the newest dead letters."""
+def newest(client: bq.Client, tables: Mapping[str, str], limit: int) -> list[dict[str, object]]:
+    """Return the newest rows of the tables or views, given with the names of their streams."""
+    selects = " UNION ALL ".join(
+        f"(SELECT '{table}' AS name, stream_timestamp, {', '.join(ROW)} FROM `{DATASET}.{table}` "
+        f"ORDER BY stream_timestamp DESC LIMIT {limit})"
+        for table in tables
+    )
+    rows = _look(client, f"SELECT * FROM ({selects}) ORDER BY stream_timestamp DESC LIMIT {limit}")
+    return [{**row, "stream": tables[str(row["name"])]} for row in rows]
+
+
+def newest_dead_letters(client: bq.Client, limit: int, table: str = DEAD_LETTERS) -> list[dict[str, object]]:
+    """Return the newest dead letters of the table, or of its view."""
+    return _look(
+        client,
+        f"SELECT dead_lettered_at, {', '.join(DEAD_LETTER)} "
+        f"FROM `{DATASET}.{table}` ORDER BY dead_lettered_at DESC LIMIT {limit}",
+    )
+
+
+def row_at(client: bq.Client, table: str, columns: Sequence[str], index: int) -> dict[str, object] | None:
+    """Return columns, as text, of the row inserted at this index; None where there are fewer.
+
+    The emulator reads it without a query, which would cost it ten times as much.
+    """
+    fields = [bq.SchemaField(column, "STRING") for column in columns]
+    rows = client.list_rows(
+        f"{PROJECT}.{DATASET}.{table}",
+        selected_fields=fields,
+        start_index=index,
+        max_results=1,
+        retry=_ONCE,
+        timeout=LOOK_TIMEOUT_S,
+    )
+    return next((dict(row) for row in rows), None)
+
+
+def _look(client: bq.Client, sql: str) -> list[dict[str, object]]:
     rows = client.query_and_wait(
-        "SELECT dead_lettered_at, reason, message, kafka_topic, kafka_partition, kafka_offset "
-        f"FROM `{DATASET}.{DEAD_LETTERS}{UNIQUE}` ORDER BY dead_lettered_at DESC LIMIT {limit}"
+        sql, api_timeout=LOOK_TIMEOUT_S, wait_timeout=LOOK_TIMEOUT_S, retry=_ONCE, job_retry=_ONCE
     )
     return [dict(row) for row in rows]
+
+
+def _int(value: object) -> int:
+    return int(str(value))
 
 
 def _count(client: bq.Client, table: str) -> int:

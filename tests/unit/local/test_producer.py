@@ -2,12 +2,15 @@
 
 import dataclasses
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import cast
 
 from confluent_kafka import Producer
 
+from decoder.catalog import load_catalog
 from decoder.streams import load_streams
 from local.producer import EventProducer
+from local.records import sample_records
 from tests.integration.waiting import eventually
 
 
@@ -37,7 +40,8 @@ def _start(max_unread_bytes: int | None, forwarded: Callable[[], int]) -> EventP
     cluster = _Cluster("", cast("Producer", _Producer()), max_unread_bytes)
     streams = load_streams()
     topics = {topic.name: name for name, stream in streams.items() for topic in stream.topics}
-    producer = EventProducer(cluster, topics, limit=1_000, rate=1e6, seed=1, forwarded=forwarded)
+    events = sample_records(load_catalog(), 1, lambda: datetime.now(UTC))
+    producer = EventProducer(cluster, topics, limit=1_000, rate=1e6, events=events, forwarded=forwarded)
     producer.start()
     return producer
 
