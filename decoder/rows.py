@@ -98,7 +98,7 @@ def event_row(
 
     Raises:
         RejectedError: the record can never be a row; the reason says why. MissingSchemaError and
-            TransientError as decoder.framing.decode.
+            TransientError as decoder.framing.read_event.
     """
     if record.value is None and record.topic in catalog.stream_of_topic:
         raise RejectedError(
