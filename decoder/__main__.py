@@ -6,11 +6,12 @@ import sys
 from pathlib import Path
 
 from decoder.catalog import Catalog, load_catalog
-from decoder.evolution import incompatible_versions
+from decoder.check import check
 from decoder.framing import decode
+from decoder.identity import accept_identities
 from decoder.registry import MissingSchemaError
 from decoder.rows import TYPE_HEADER, find_type
-from decoder.streams import CatalogError
+from decoder.streams import CatalogError, catalog_files
 from decoder.values import to_json
 from envelope import Record
 from rejection import RejectedError, TransientError
@@ -20,7 +21,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; 0 when all is well, 1 when the catalogue or the payload is wrong."""
     parser = argparse.ArgumentParser(prog="python -m decoder", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("check", help="validate streams.yaml and the schemas, list every type")
+    checking = commands.add_parser("check", help="validate streams.yaml and the schemas, list every type")
+    checking.add_argument(
+        "--accept", action="store_true", help="write identity.json: where types have their id and timestamp"
+    )
     decoding = commands.add_parser("decode", help="show what a payload decodes to, as in event_json")
     decoding.add_argument("--topic", required=True, help="Kafka topic")
     decoding.add_argument("--type", required=True, help=f"value of the header {TYPE_HEADER}")
@@ -29,10 +33,15 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         catalog = load_catalog()
         if options.command == "check":
-            problems = incompatible_versions(catalog)
-            if problems:
-                print("\n".join(problems), file=sys.stderr)
+            schemas = catalog_files().schemas
+            if options.accept:
+                accept_identities(catalog, schemas)
+            findings = check(catalog, schemas)
+            print("".join(f"warning: {line}\n" for line in findings.warnings), end="", file=sys.stderr)
+            if findings.errors:
+                print("\n".join(findings.errors), file=sys.stderr)
                 return 1
+            print("".join(f"note: {line}\n" for line in findings.notes), end="", file=sys.stderr)
             _print_types(catalog)
         else:
             value = sys.stdin.buffer.read() if options.file == "-" else Path(options.file).read_bytes()
