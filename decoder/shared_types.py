@@ -123,8 +123,6 @@ class _Inlining:
                     f"{shared.file}: give one of them another name"
                 )
             return name
-        if full in self._defined:
-            return full
         if shared is None:
             own_file = full.rpartition(".")[2]
             folders = [f"schemas/{TYPES}"]

@@ -64,6 +64,7 @@ def _tree(value: str) -> dict[str, object]:
 
 _MILLIS, _MICROS = ({"type": "long", "logicalType": f"timestamp-{unit}"} for unit in ("millis", "micros"))
 _DATE, _UUID = {"type": "int", "logicalType": "date"}, {"type": "string", "logicalType": "uuid"}
+_SCALE_2, _SCALE_4 = _f("p", _decimal(2)), _f("p", _decimal(4))
 _A, _B, _Z = _f("a", "string"), _f("b", "string"), _f("z", "string")
 
 
@@ -80,8 +81,7 @@ def _found(load: Load, *versions: list[dict[str, object]], framing: str = "auto"
     )
 
 
-@pytest.mark.parametrize("framing", ["auto", "schemaless"])
-@pytest.mark.parametrize(
+_MISREAD = pytest.mark.parametrize(
     ("old", "new", "said"),
     [
         (_f("s", _enum("SENT", "DONE")), _f("s", _enum("DRAFT", "SENT")), '"DONE" is read as "SENT"'),
@@ -107,6 +107,10 @@ def _found(load: Load, *versions: list[dict[str, object]], framing: str = "auto"
         (_f("t", _tree("v")), _f("t", _tree("w")), r"t\.v: \d+ is read as t\.w: \d+"),
     ],
 )  # fmt: skip
+
+
+@_MISREAD
+@pytest.mark.parametrize("framing", ["auto", "schemaless"])
 def test_what_is_misread_is_named(
     load: Load, framing: str, old: dict[str, object], new: dict[str, object], said: str
 ) -> None:
@@ -120,17 +124,21 @@ def test_what_is_misread_is_named(
     assert re.search(said, error), error
 
 
-@pytest.mark.parametrize(
+_MOVED = pytest.mark.parametrize(
     ("old", "new", "said"),
     [
         ([_A, _B], [_B, _A], r'a: "(\w+)" is read as b: "\1"\. Bytes'),
         ([_A, _Z], [_B, _Z], r'b: "\w+"\. If b is the same field, give it "aliases": \["a"\]'),
         ([_Z], [_f("n", "int"), _Z], "z: .* is read as n|n: .* is read as z"),
         ([_f("a", _list("int"))], [_f("n", "int"), _f("a", _list("int"))], r"a: \[.*\] is read as n"),
+        ([_SCALE_2, _f("u", ["null", "int"])], [_SCALE_4, _f("u", ["null", "double"])], "p: .* is read as"),
         ([_A, _f("b", "int")], [_f("x", _record(_A, _f("b", "int")))], "a: .* is read as x: {"),
         ([_f("u", _fixed(3)), _Z], [_Z, _f("u", _fixed(3))], "u: .* is read as z: "),
     ],
 )  # fmt: skip
+
+
+@_MOVED
 def test_fields_that_take_each_others_place_are_named(
     load: Load, old: list[dict[str, object]], new: list[dict[str, object]], said: str
 ) -> None:
@@ -138,6 +146,28 @@ def test_fields_that_take_each_others_place_are_named(
     for versions in ((old, new), (new, old)):
         (error,) = _found(load, *versions).errors
         assert re.search(said, error) or versions == (new, old), error
+
+
+@_MISREAD
+def test_comparison_alone_finds_values(old: dict[str, object], new: dict[str, object], said: str) -> None:
+    """The comparison of schemas finds each of these without an example."""
+    assert said
+    assert (
+        compare(*(fastavro.parse_schema(with_fields(field)) for field in (old, new))).outcome
+        == Outcome.MISREAD
+    )
+
+
+@_MOVED
+def test_comparison_alone_finds_fields(
+    old: list[dict[str, object]], new: list[dict[str, object]], said: str
+) -> None:
+    """And each of these."""
+    assert said
+    assert (
+        compare(*(fastavro.parse_schema(with_fields(*fields)) for fields in (old, new))).outcome
+        == Outcome.MISREAD
+    )
 
 
 def test_misread_without_an_example_is_found(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
