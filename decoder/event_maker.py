@@ -57,8 +57,7 @@ class EventMaker:
         self._schema: Node = event_type.schema
         non_finite = event_type.topic.non_finite
         self._makers = {depth: ValueMaker(self._schema, non_finite, depth) for depth in set(_DEPTHS)}
-        # The paths of an event's id and timestamp.
-        self._id, self._timestamp = "id", "timestamp"
+        self._fields = event_type.versions[-1].fields  # of the version that the schema is from
 
     def make(self, draw: Draw) -> Made:
         """Return an event made from the schema.
@@ -92,9 +91,9 @@ class EventMaker:
             raise self._error(f"example {index + 1}", error) from error
 
     def _made(self, event: Mapping[str, object], draw: Draw) -> Made:
-        identity = _new_id(_type_at(self._schema, self._id), draw)
-        timestamp = logical_value(_type_at(self._schema, self._timestamp), draw.rng, draw.now)
-        stamped = with_value(with_value(event, self._id, identity), self._timestamp, timestamp)
+        identity = _new_id(_type_at(self._schema, self._fields.id), draw)
+        timestamp = logical_value(_type_at(self._schema, self._fields.timestamp), draw.rng, draw.now)
+        stamped = with_value(with_value(event, self._fields.id, identity), self._fields.timestamp, timestamp)
         value = encode(stamped, self._type, draw.framing)
         decode(value, self._type)
         return Made(stamped, value)

@@ -12,6 +12,7 @@ import msgspec
 
 from decoder.catalog import Catalog, EventType
 from decoder.encode import framing_problem
+from decoder.event_fields import field_getter
 from decoder.event_maker import Draw, EventMaker, Made, SampleError
 from decoder.sample_headers import Header, sample_headers
 
@@ -95,17 +96,17 @@ def _sample(event_type: EventType, rng: Random, made: Made) -> Sample:
     return Sample(
         topic=event_type.topic.name,
         item_type_name=event_type.item_type_name,
-        key=_key(made.event, rng),
+        key=_key(made.event, event_type.versions[-1].fields.id, rng),
         headers=sample_headers(event_type.item_type_name, rng),
         value=made.value,
         event=made.event,
     )
 
 
-def _key(event: Mapping[str, object], rng: Random) -> bytes | None:
+def _key(event: Mapping[str, object], id_path: str, rng: Random) -> bytes | None:
     """Return a key like producers': mostly the id of the event's subject, sometimes null or binary."""
     about = [value for name, value in event.items() if name.endswith("_id") and isinstance(value, str | int)]
     number: bytes = rng.randbytes(8)
-    text = str(about[0] if about else event.get("id", number.hex())).encode()
+    text = str(about[0] if about else field_getter(id_path)(event)).encode()
     (key,) = rng.choices((text, number, None), (90, 5, 5))
     return key

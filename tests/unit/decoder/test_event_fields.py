@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import itertools
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from decoder.catalog import Catalog
 from decoder.framing import decode
 from decoder.registry import MissingSchemaError, connect
 from decoder.rows import EventRow, event_row
+from decoder.samples import sample_events
 from decoder.schema_file import schema_fingerprint
 from decoder.streams import CatalogError
 from envelope import Record
@@ -230,3 +232,12 @@ def test_registered_schemas_have_the_paths_of_the_type(load: Load, registry: Sch
     said = r"the writer's own schema: id: header\.event_id: field 'event_id' is missing: 'header' has"
     with pytest.raises(RejectedError, match=said):
         _row(catalog, b"\0\0\0\0\x08")
+
+
+def test_samples_have_a_new_id_and_the_time_at_the_paths(load: Load) -> None:
+    """Sample events of such a type become rows, each with an id of its own and the clock's time."""
+    loaded = load({"t/A.avsc": _schema()}, _STREAMS)
+    samples = list(itertools.islice(sample_events(loaded, 1, lambda: _AT), 20))
+    rows = [_row(loaded, s.value) for s in samples if not s.value.startswith(b"Obj")]
+    assert len({row.event_id for row in rows}) == len(rows) > 10
+    assert {row.timestamp for row in rows} == {_AT}
