@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
-import requests
-from google.api_core.exceptions import GoogleAPICallError, RetryError
 
 from decoder.streams import DEAD_LETTERS, Stream
 from local import tables
@@ -127,7 +125,7 @@ class Looker:
             unacknowledged=last.unacknowledged + self._retry_log.count(NOT_ACKNOWLEDGED),
         )
         # Busy or gone: whether it still runs is asked elsewhere.
-        with contextlib.suppress(GoogleAPICallError, RetryError, requests.RequestException, TimeoutError):
+        with contextlib.suppress(*tables.NO_ANSWER):
             look = self._with_repeats(look)
             self._newest.look(self.inserts.rows, self._watched.tables)
         look = msgspec.structs.replace(
@@ -184,7 +182,9 @@ class Looker:
         before = time.monotonic()
         if before < self._repeats_at or look.stored == self._stored_of_repeats:
             return look
-        repeats = tables.count_repeats(self._client, (*self._watched.tables, DEAD_LETTERS))
+        try:
+            repeats = tables.count_repeats(self._client, (*self._watched.tables, DEAD_LETTERS))
+        finally:
+            self._repeats_at = before + max(REPEATS_EVERY_S, (time.monotonic() - before) * REPEATS_SHARE)
         self._stored_of_repeats = look.stored
-        self._repeats_at = before + max(REPEATS_EVERY_S, (time.monotonic() - before) * REPEATS_SHARE)
         return msgspec.structs.replace(look, repeats=repeats)

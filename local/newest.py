@@ -8,8 +8,9 @@ from google.cloud import bigquery as bq
 from decoder.streams import DEAD_LETTERS
 from local import tables
 
-# After asking, the next time waits for so many seconds, and for so many times what asking took.
-EVERY_S, SHARE = 1.0, 15
+# After a query, the next one waits for so many times what it took, within these bounds.
+SHARE = 15
+EVERY_S, AT_LEAST_EVERY_S, AFTER_FAILURE_S = 1.0, 2.5, 30.0
 
 
 class Newest:
@@ -26,6 +27,8 @@ class Newest:
         self._client = client
         self._counts: dict[str, int] = {}
         self._shown_at: dict[str, float] = {}
+        self._since: dict[str, int] = {}
+        self._letter_was_last = False
         self._next_at = 0.0
 
     def look(self, counts: Mapping[str, int], streams: Mapping[str, str]) -> None:
@@ -33,20 +36,37 @@ class Newest:
         now = time.monotonic()
         if now < self._next_at:
             return
+        wait = AFTER_FAILURE_S
+        try:
+            # In turns: one query is enough at a time.
+            if self._is_new(DEAD_LETTERS, counts) and not self._letter_was_last:
+                self._ask_dead_letter(counts)
+            else:
+                self._ask_row(counts, streams)
+            wait = min(AT_LEAST_EVERY_S, max(EVERY_S, (time.monotonic() - now) * SHARE))
+        finally:
+            self._next_at = time.monotonic() + wait
+
+    def _ask_dead_letter(self, counts: Mapping[str, int]) -> None:
+        self._letter_was_last = True
+        self._note(DEAD_LETTERS, counts)
+        self.dead_letter = next(iter(tables.newest_dead_letters(self._client, 1)), self.dead_letter)
+
+    def _ask_row(self, counts: Mapping[str, int], streams: Mapping[str, str]) -> None:
+        self._letter_was_last = False
         changed = [table for table in streams if self._is_new(table, counts)]
-        if changed:
-            table = min(changed, key=lambda each: self._shown_at.get(each, 0))
-            row = self._ask(table, tables.ROW, counts)
-            self.row = self.row if row is None else {**row, "stream": streams[table]}
-        if self._is_new(DEAD_LETTERS, counts):
-            self.dead_letter = self._ask(DEAD_LETTERS, tables.DEAD_LETTER, counts) or self.dead_letter
-        self._next_at = now + max(EVERY_S, (time.monotonic() - now) * SHARE)
+        if not changed:
+            return
+        table = min(changed, key=lambda each: self._shown_at.get(each, 0))
+        self._note(table, counts)
+        # Not by list_rows, for which the emulator would use its connection from a second thread.
+        rows = tables.newest(self._client, {table: streams[table]}, 1, self._since.get(table, 0))
+        if rows:
+            self.row = rows[0]
+            self._since[table] = int(str(self.row["stream_timestamp"]))
 
     def _is_new(self, table: str, counts: Mapping[str, int]) -> bool:
         return counts.get(table, 0) > self._counts.get(table, 0)
 
-    def _ask(
-        self, table: str, columns: tuple[str, ...], counts: Mapping[str, int]
-    ) -> dict[str, object] | None:
+    def _note(self, table: str, counts: Mapping[str, int]) -> None:
         self._counts[table], self._shown_at[table] = counts[table], time.monotonic()
-        return tables.row_at(self._client, table, columns, counts[table] - 1)

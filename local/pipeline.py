@@ -11,7 +11,7 @@ from rich.console import Console
 
 from decoder.catalog import Catalog
 from decoder.streams import CatalogError, catalog_files, load_streams
-from local import bigquery, runs, show, verdict
+from local import bigquery, runs, show, tables, verdict
 from local.interrupts import interrupts
 from local.look import Look, Looker, Watched
 from local.producer import EventProducer
@@ -51,7 +51,8 @@ def run(console: Console, options: Options) -> int:
     dots = "..." if console.options.ascii_only else "…"
     console.print(
         f"Starting Kafka ({options.kafka}), Pub/Sub ({options.pubsub}), BigQuery, "
-        f"the function and the bridge {dots}"
+        f"the function and the bridge {dots}",
+        soft_wrap=True,
     )
     with started(
         options.pubsub, kafka=options.kafka, bridge_env=options.bridge_env, ports=options.ports
@@ -108,8 +109,21 @@ class _Run:
         try:
             return self._verdict(stopped_after_s)
         except KeyboardInterrupt:
-            self._console.print(f"\nStopped after {time.monotonic() - self._started_at:.0f} s.")
-            return 130
+            why = "stopped again before all was counted"
+        except tables.NO_ANSWER:
+            why = "BigQuery's emulator does not answer"
+        self._console.print(f"\n{self._in_short()}; {why}.", soft_wrap=True)
+        return 130 if stopped_after_s is not None else 1
+
+    def _in_short(self) -> str:
+        """Return what the last look saw, where BigQuery is not asked."""
+        seconds, look = time.monotonic() - self._started_at, self._look
+        if look is None:
+            return f"Stopped after {seconds:.0f} s"
+        return (
+            f"Stopped after {seconds:.0f} s: {sum(look.produced.values()):,} produced, "
+            f"{look.stored:,} stored, repeats included"
+        )
 
     def _turn(self, screen: Screen) -> None:
         """Look after the processes and the catalog, and show the picture."""
@@ -143,7 +157,10 @@ class _Run:
             return True
         # Repeats count in the function's log, so BigQuery has the last word.
         produced = sum(self._look.produced.values())
-        return self._look.stored >= produced and verdict.records(self._client, self._watched) >= produced
+        try:
+            return self._look.stored >= produced and verdict.records(self._client, self._watched) >= produced
+        except tables.NO_ANSWER:
+            return False
 
     def _reload(self, reload: Reload, screen: Screen) -> None:
         """Make what is new, and start again what reads the catalog."""
