@@ -6,6 +6,7 @@ from pathlib import Path
 
 from decoder.catalog import Catalog
 from decoder.event_fields import beside
+from decoder.examples import SUFFIX
 from decoder.findings import Findings
 from decoder.identity import IDENTITY_FILE
 from decoder.leaves import LOGICAL_TYPES, Node, logical_type
@@ -13,7 +14,6 @@ from decoder.schema_file import Version
 from decoder.schema_types import kind_of
 from decoder.shared_types import TYPES
 
-_EXAMPLES = (".examples.json", ".examples.jsonl")
 _DURATION = ("fixed", "duration", 12)
 
 
@@ -41,7 +41,7 @@ def _files(findings: Findings, schemas: Path) -> None:
     for path in sorted(schemas.rglob("*")):
         place = path.relative_to(schemas)
         *folders, name = place.parts
-        label, stem = f"{schemas.name}/{place.as_posix()}", name.split(".examples.json")[0]
+        label, stem = f"{schemas.name}/{place.as_posix()}", name.removesuffix(SUFFIX)
         if name.startswith(".") or name == "README.md" or place.parts == (IDENTITY_FILE,):
             continue
         if path.is_dir():
@@ -49,7 +49,7 @@ def _files(findings: Findings, schemas: Path) -> None:
                 findings.warnings.append(f"{label}: nothing reads this folder: move its files or remove it")
         elif name.endswith(".avsc") and folders:
             continue
-        elif name.endswith(_EXAMPLES) and folders[-1:] != [TYPES]:
+        elif name.endswith(SUFFIX) and folders[-1:] != [TYPES]:
             if not path.with_name(f"{stem}.avsc").exists():
                 findings.warnings.append(f"{label}: examples of a schema {stem}.avsc, which is not there")
         elif name.endswith(".json"):
