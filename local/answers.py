@@ -5,6 +5,7 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import IO
 
 import msgspec
@@ -73,12 +74,15 @@ def _text(value: object) -> str:
 
 
 def _json(value: object) -> str:
-    text = msgspec.json.encode(_each(_finite, value), enc_hook=str).decode()
+    text = msgspec.json.encode(_each(_as_bigquery, value), enc_hook=str).decode()
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def _finite(value: object) -> object:
-    """Return the value, or BigQuery's text for a float that JSON cannot represent."""
+def _as_bigquery(value: object) -> object:
+    """Return the value, or BigQuery's text: for a decimal, and for a float that JSON cannot represent."""
+    if isinstance(value, Decimal):
+        text = format(value, "f")
+        return text.rstrip("0").rstrip(".") if "." in text else text
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
     return value
