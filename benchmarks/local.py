@@ -147,7 +147,14 @@ def _short_run(events: int, more: Sequence[str]) -> float:
     """Return CPU seconds of all processes per 1,000 events, start to end; raises if any are lost."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [*COMMAND, "--events", str(events), "--rate", "2000", "--exit", *more]
-    subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+    run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    try:
+        code = run.wait()
+    finally:
+        run.terminate()
+        run.wait(60)
+    if code != 0:
+        raise subprocess.CalledProcessError(code, command)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return round(seconds / events * 1_000, 2)
