@@ -5,18 +5,18 @@ BIN := $(VENV)/bin
 ARGS ?=
 PYTEST_ARGS ?=
 # The folders of tests/ whose programs `make preflight` looks for.
-TIERS := unit infra faults integration
+TIERS := unit infra faults integration docs
 unit: TIERS := unit
 infra: TIERS := infra
-integration: TIERS := faults integration
-SOURCES := main.py envelope.py push.py rejection.py logs.py decoder sink bridge local operate benchmarks tests terraform
+integration: TIERS := faults integration docs
+SOURCES := main.py envelope.py push.py rejection.py logs.py decoder sink bridge local operate benchmarks docs tests terraform
 
 # The first thing of all, and in words that an old Python reads too.
 CHECK_PYTHON := $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "This is Python " + sys.version.split()[0])' || \
   { echo 'Python 3.11 or newer is needed (Debian: apt install python3 python3-venv; macOS: brew install python); with another name: make PYTHON=python3.11 …' >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help run test preflight lint format typecheck unit integration infra bench-bridge bench-decode bench-function bench-local fuzz faults audit check-catalogue terraform-readme lock clean
+.PHONY: FORCE help run test preflight lint format typecheck unit integration infra bench-bridge bench-decode bench-function bench-local fuzz faults record audit check-catalogue terraform-readme lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,11 +37,11 @@ preflight: ## what this machine lacks for the tests, in a second
 unit: preflight $(VENV)/test ## tests without servers
 	$(BIN)/python -m pytest tests/unit -n 2 $(PYTEST_ARGS)
 
-integration: preflight $(VENV)/test ## tests with real processes (Java, Maven and the gcloud CLI's Pub/Sub emulator too), faults a few times each
-	$(BIN)/python -m pytest tests/faults tests/integration -n 2 --dist loadfile $(PYTEST_ARGS)
+integration: preflight $(VENV)/test ## tests with real processes, and the pages' examples (Java, Maven and the gcloud CLI's Pub/Sub emulator too), faults a few times each
+	$(BIN)/python -m pytest tests/faults tests/integration tests/docs -n 2 --dist loadfile $(PYTEST_ARGS)
 
 infra: preflight $(VENV)/test .venv-checkov/ready ## terraform/, cloudbuild.yaml, containers: all that no cloud is needed for (Terraform and gcloud are)
-	PATH="$(CURDIR)/$(BIN):$$PATH" CHECKOV=.venv-checkov/bin/checkov $(BIN)/python -m pytest tests/infra $(PYTEST_ARGS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/infra $(PYTEST_ARGS)
 
 bench-bridge: $(VENV)/run ## CPU per message of the bridge beside the usual publisher; ARGS="--sweep"
 	$(BIN)/python -m benchmarks.bridge $(ARGS)
@@ -60,6 +60,9 @@ fuzz: $(VENV)/test ## any bytes in every framing, compared with the avro package
 
 faults: $(VENV)/test ## what the bridge loses while everything around it fails (nothing); ARGS="kill-9 --times 5"
 	$(BIN)/python -m tests.faults $(ARGS)
+
+record: $(VENV)/test ## the moving picture of README: `make run`, recorded for half a minute
+	$(BIN)/python -m docs.record --typed "make run" docs/make-run.svg $(BIN)/python -m local
 
 audit: $(VENV)/test ## known vulnerabilities of what function and bridge run (asks the internet)
 	$(BIN)/pip-audit --strict --disable-pip --no-deps -r requirements.txt

@@ -11,23 +11,30 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 class Process(msgspec.Struct, frozen=True):
-    """A process: its command line, and bytes of memory, shared pages in proportion (PSS)."""
+    """A process: its command line, bytes of memory, shared pages in proportion (PSS), and seconds of CPU.
 
-    pid: int
+    The CPU of ended children that it has waited for is in its own.
+    """
+
     command: list[str]
     pss: int
+    cpu_s: float
 
 
 class Tree(msgspec.Struct, frozen=True):
-    """The processes that run, and CPU seconds of those and of the ones that they have waited for."""
+    """The processes that run."""
 
     processes: list[Process]
-    cpu_s: float
 
     @property
     def pss(self) -> int:
         """Bytes of all of them."""
         return sum(process.pss for process in self.processes)
+
+    @property
+    def cpu_s(self) -> float:
+        """CPU seconds of all of them."""
+        return sum(process.cpu_s for process in self.processes)
 
 
 def read_tree(root: int) -> Tree:
@@ -36,17 +43,16 @@ def read_tree(root: int) -> Tree:
     children: defaultdict[int, list[int]] = defaultdict(list)
     for pid, (parent, _) in stats.items():
         children[parent].append(pid)
-    processes, ticks, waiting = [], 0, [root] if root in stats else []
+    processes, waiting = [], [root] if root in stats else []
     while waiting:
         pid = waiting.pop()
         waiting += children[pid]
-        ticks += stats[pid][1]
         try:
             command = (PROC / str(pid) / "cmdline").read_text().split("\0")[:-1]
-            processes.append(Process(pid, command, _pss(pid)))
+            processes.append(Process(command, _pss(pid), stats[pid][1] / TICKS_PER_S))
         except (FileNotFoundError, ProcessLookupError):
             continue
-    return Tree(processes, ticks / TICKS_PER_S)
+    return Tree(processes)
 
 
 def _stat(pid: int) -> tuple[int, tuple[int, int]] | None:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from decoder.avro import Event
 from decoder.catalog import Catalog, EventType, load_catalog
+from decoder.check import check
 from decoder.encode import EncodeError, encode, parse_event
-from decoder.evolution import incompatible_versions
 from decoder.framing import decode
+from decoder.identity import accept_identities
 from decoder.registry import MissingSchemaError
 from decoder.rows import TYPE_HEADER, find_type
-from decoder.sample_check import sample_problems, unsampled_types
-from decoder.streams import CatalogError
+from decoder.streams import CatalogError, catalog_files
 from decoder.values import to_json
 from envelope import Record
 from rejection import RejectedError, TransientError
@@ -23,7 +23,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; 0 when all is well, 1 when the catalogue or the payload is wrong."""
     parser = argparse.ArgumentParser(prog="python -m decoder", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("check", help="validate streams.yaml and the schemas, list every type")
+    checking = commands.add_parser("check", help="validate streams.yaml and the schemas, list every type")
+    checking.add_argument(
+        "--accept", action="store_true", help="write identity.json: where types have their id and timestamp"
+    )
     decoding = commands.add_parser("decode", help="show what a payload decodes to, as in event_json")
     encoding = commands.add_parser(
         "encode", help="write an event's JSON as a payload, in the topic's framing"
@@ -52,22 +55,30 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     catalog = load_catalog()
     if options.command == "check":
-        problems = incompatible_versions(catalog) + sample_problems(catalog)
-        if problems:
-            print("\n".join(problems), file=sys.stderr)
-            return 1
-        _print_types(catalog)
-        print("".join(f"note: {note}\n" for note in unsampled_types(catalog)), end="")
-        return 0
+        return _check(catalog, accept=options.accept)
     event_type = _type(catalog, options.topic, options.type)
     content = sys.stdin.buffer.read() if options.file == "-" else Path(options.file).read_bytes()
     if options.command == "decode":
         print(to_json(_decoded(event_type, content)))
         return 0
     if sys.stdout.isatty():
-        print("a payload is binary: send it to a file or to another program", file=sys.stderr)
+        print("the payload is binary: redirect it to a file or to another program", file=sys.stderr)
         return 1
     sys.stdout.buffer.write(_encoded(event_type, content))
+    return 0
+
+
+def _check(catalog: Catalog, *, accept: bool) -> int:
+    schemas = catalog_files().schemas
+    if accept:
+        accept_identities(catalog, schemas)
+    findings = check(catalog, schemas)
+    print("".join(f"warning: {line}\n" for line in findings.warnings), end="", file=sys.stderr)
+    if findings.errors:
+        print("\n".join(findings.errors), file=sys.stderr)
+        return 1
+    print("".join(f"note: {line}\n" for line in findings.notes), end="", file=sys.stderr)
+    _print_types(catalog)
     return 0
 
 

@@ -10,6 +10,7 @@ import re
 import fastavro
 
 from decoder.binary import WalkError
+from decoder.event_fields import DEFAULT_FIELDS, EventFields, field_getter
 from decoder.leaves import Node
 from decoder.reading import Reading
 from decoder.shape import Shapes
@@ -31,16 +32,24 @@ _read = fastavro.schemaless_reader
 class Writer:
     """The bytes that one writer schema describes, as events of a reader schema (as written, where None).
 
-    With `keep_extra` the events have the fields that the reader schema lacks, too.
+    With `keep_extra` the events have the fields that the reader schema lacks, too. `id_of` and `timestamp_of`
+    take the values of `fields` out of an event.
 
     Raises:
         IncompatibleError: the reader cannot read the writer, or the schema is unsafe to read with.
     """
 
     def __init__(
-        self, topic: Topic, schema: Node, reader: Node | None = None, *, keep_extra: bool = False
+        self,
+        topic: Topic,
+        schema: Node,
+        reader: Node | None = None,
+        *,
+        keep_extra: bool = False,
+        fields: EventFields = DEFAULT_FIELDS,
     ) -> None:
         self.schema = schema
+        self.id_of, self.timestamp_of = field_getter(fields.id), field_getter(fields.timestamp)
         reading = Reading(schema, reader, non_finite=topic.non_finite, keep_extra=keep_extra)
         self._root, self._limits = reading.root, topic.limits
         self._strict = topic.strict

@@ -11,8 +11,10 @@ import msgspec
 from fastavro.types import Schema
 
 from decoder.avro import Writer
+from decoder.event_fields import EventFields, event_problem
 from decoder.schema_file import SchemaKey, Version, versions_of
 from decoder.schema_types import IncompatibleError
+from decoder.shared_types import TYPES, shared_types
 from decoder.streams import CatalogError, Stream, Topic, catalog_files, load_streams
 
 
@@ -35,6 +37,12 @@ class EventType(msgspec.Struct, frozen=True, eq=False):
     versions: tuple[Version, ...]
     writer: Writer
     writers: Mapping[SchemaKey, Writer]
+
+    @property
+    def fields(self) -> EventFields:
+        """Where events that are resolved to the type's schema have their id and their timestamp."""
+        readers = (version for version in self.versions if version.is_reader)
+        return next(readers, self.versions[-1]).fields
 
     @property
     def name(self) -> str:
@@ -73,10 +81,16 @@ def load_catalog(streams_file: Path | None = None, schemas: Path | None = None) 
     stream_of_topic: dict[str, str] = {}
     for stream_name, stream in streams.items():
         for topic in stream.topics:
+            if topic.name == TYPES:
+                raise CatalogError(
+                    f"{streams_file.name}: stream {stream_name}, topic {TYPES}: {schemas.name}/{TYPES} has "
+                    "the types that schemas of all topics share, so no topic can have this name"
+                )
             stream_of_topic[topic.name] = stream_name
-            for item_type_name, versions in _versions_in(schemas / topic.name, stream_name, topic).items():
+            for item_type_name, versions in _versions_in(schemas, stream_name, topic).items():
                 types[topic.name, item_type_name] = _event_type(stream_name, stream, topic, versions)
-    unclaimed = sorted(d.name for d in schemas.iterdir() if d.is_dir() and d.name not in stream_of_topic)
+    claimed = {*stream_of_topic, TYPES}
+    unclaimed = sorted(d.name for d in schemas.iterdir() if d.is_dir() and d.name not in claimed)
     if unclaimed:
         raise CatalogError(
             f"{schemas.name}/{unclaimed[0]}: no stream in {streams_file.name} has this topic: "
@@ -91,16 +105,17 @@ def load_catalog(streams_file: Path | None = None, schemas: Path | None = None) 
     )
 
 
-def _versions_in(folder: Path, stream_name: str, topic: Topic) -> dict[str, list[Version]]:
+def _versions_in(schemas: Path, stream_name: str, topic: Topic) -> dict[str, list[Version]]:
     """Return the versions of each type, oldest first."""
-    files = sorted(folder.glob("*.avsc"))
+    files = sorted((schemas / topic.name).glob("*.avsc"))
     if not files:
         raise CatalogError(
             f"schemas/{topic.name}: no .avsc file for this topic of stream {stream_name}: add one"
         )
+    shared = shared_types(schemas, topic.name)
     types: dict[str, list[Version]] = {}
     for path in files:
-        for version in versions_of(path, f"schemas/{topic.name}/{path.name}"):
+        for version in versions_of(path, f"schemas/{topic.name}/{path.name}", topic, shared):
             others = types.setdefault(version.item_type_name, [])
             same = next((other for other in others if other.number == version.number), None)
             if same is not None:
@@ -123,8 +138,13 @@ def _event_type(stream_name: str, stream: Stream, topic: Topic, versions: list[V
     reader = readers[0].schema if readers else None
     writers: dict[SchemaKey, Writer] = {}
     for version in versions:
+        events = readers[0] if readers else version
+        problem = event_problem(version.schema, version.fields) if events is version else None
+        if problem:
+            raise CatalogError(f"{version.file}: {problem}")
         try:
-            writer = Writer(topic, version.schema, None if version.is_reader else reader)
+            resolved = None if version.is_reader else reader
+            writer = Writer(topic, version.schema, resolved, fields=events.fields)
         except IncompatibleError as error:
             raise CatalogError(f"{version.file}: {version.item_type_name} cannot be read: {error}") from error
         writers |= dict.fromkeys(version.keys, writer)

@@ -1,7 +1,7 @@
-"""An event's JSON, as docs/values.md has it → a record's value: the inverse of decoder.framing.decode.
+"""An event's JSON, as in docs/values.md → the value of a Kafka record: the inverse of decoder.framing.decode.
 
-Values are made physical first and written with a schema without logical types, so that no conversion of
-fastavro's can round one.
+Logical values are converted here and written with a schema without logical types, so that no conversion in
+fastavro can round them.
 """
 
 import hashlib
@@ -28,11 +28,11 @@ _MAX_TYPES = 256
 def encode(event: Mapping[str, object], event_type: EventType, framing: str | None = None) -> bytes:
     """Return the value of a record: the event, of the type's newest version, in the topic's framing.
 
-    `event` is what msgspec or json reads of event_json. A field that is missing has its schema's default.
-    `framing` is another than the topic's; `auto` is schemaless.
+    `event` has the form of event_json; a missing field gets its default from the schema. `framing` replaces
+    the topic's; `auto` writes schemaless.
 
     Raises:
-        EncodeError: the JSON is no event of the type: the text names the field; or see `framing_problem`.
+        EncodeError: the JSON is not an event of the type (the text names the field), or see framing_problem.
     """
     schema, reader = _prepared(event_type)
     buffer = io.BytesIO()
@@ -41,24 +41,24 @@ def encode(event: Mapping[str, object], event_type: EventType, framing: str | No
 
 
 def parse_event(text: bytes) -> dict[str, object]:
-    """Return an event's JSON, its numbers whole.
+    """Return an event's JSON without losing digits of its numbers.
 
     Raises:
-        EncodeError: the text is no JSON object.
+        EncodeError: the text is not a JSON object.
     """
     try:
         return msgspec.json.decode(text, type=dict[str, object])
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise EncodeError(f"not an event, which is a JSON object: {error}") from error
+        raise EncodeError(f"not a JSON object: {error}") from error
 
 
 def framing_problem(event_type: EventType) -> str | None:
-    """Return why nothing of the type can be framed, None where it can: the registry alone knows its id."""
+    """Return why values of the type cannot be framed, or None: only the schema registry knows the id."""
     newest = event_type.versions[-1]
     if event_type.topic.framing != "confluent" or _registry_key(event_type) is not None:
         return None
     return (
-        f"{newest.file}: a value in the framing confluent begins with the id that the schema registry gave: "
+        f"{newest.file}: values with the framing confluent begin with the schema's id in the registry: "
         "add it to the file as schema_id or schema_guid"
     )
 
@@ -82,7 +82,7 @@ def _registry_key(event_type: EventType) -> int | bytes | None:
 
 
 def _container(event: bytes, schema: Schema) -> bytes:
-    """Return an object container of one event: a header, and a block that the same marker ends.
+    """Return an object container with one event: a header, a block, and the header's marker.
 
     https://avro.apache.org/docs/1.12.0/specification/#object-container-files
     """

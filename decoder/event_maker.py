@@ -1,7 +1,7 @@
-"""Makes events of one type: of its schema, or of an example, with an id of their own and the clock's time.
+"""Makes events of one type from its schema or from an example, with a new id and the clock's time.
 
-An event is encoded and decoded before it is given out: what is none by the topic's own limits is made again,
-smaller.
+Each event is encoded and decoded before it is returned. One that the topic's limits or its reader schema
+reject is made again, smaller.
 """
 
 from collections.abc import Mapping
@@ -19,17 +19,17 @@ from decoder.schema_types import definition, kind_of
 from decoder.streams import CatalogError
 from rejection import RejectedError
 
-# Of the tries for one event: how deep its parts may stand in one another. Enough for a reader schema that
-# lacks a symbol or a branch of the newest version; the last are the smallest events that there are.
+# The nesting depth of each attempt at an event. There are enough attempts for a reader schema that lacks a
+# symbol or a branch of the newest version; the last ones make the smallest possible event.
 _DEPTHS = (4, 4, 4, 3, 3, 2, 2, 1, 1, *(0,) * 23)
 
 
 class SampleError(CatalogError):
-    """No sample of a type can be made: the text names the file and what is wrong."""
+    """A sample of a type cannot be made: the text names the file and the problem."""
 
 
 class Draw(NamedTuple):
-    """What one event is made with: the time in UTC, an id where that is an int, and another framing."""
+    """What makes one event: the time in UTC, an id in case it is an int, a framing instead of the topic's."""
 
     rng: Random
     now: datetime
@@ -38,7 +38,7 @@ class Draw(NamedTuple):
 
 
 class Made(NamedTuple):
-    """An event's JSON, and its bytes in their framing."""
+    """An event's JSON and its framed bytes."""
 
     event: Mapping[str, object]
     value: bytes
@@ -57,14 +57,13 @@ class EventMaker:
         self._schema: Node = event_type.schema
         non_finite = event_type.topic.non_finite
         self._makers = {depth: ValueMaker(self._schema, non_finite, depth) for depth in set(_DEPTHS)}
-        # Where an event has its id and its timestamp: paths of record fields.
-        self._id, self._timestamp = "id", "timestamp"
+        self._fields = event_type.versions[-1].fields  # of the version that the schema is from
 
     def make(self, draw: Draw) -> Made:
-        """Return an event of the schema.
+        """Return an event made from the schema.
 
         Raises:
-            SampleError: nothing that is made of the schema is an event of the type.
+            SampleError: the topic's limits or its reader schema reject every attempt.
         """
         problem: Exception | None = None
         for depth in _DEPTHS:
@@ -72,17 +71,17 @@ class EventMaker:
                 return self._made(self._makers[depth].event(draw.rng, draw.now), draw)
             except RejectedError as error:
                 problem = error
-                draw = draw._replace(framing=None)  # a container takes more
+                draw = draw._replace(framing=None)  # a container is larger
             except EncodeError as error:
                 problem = error
                 break
-        raise self._error("a sample that is made from the schema", problem) from problem
+        raise self._error("a sample made from the schema", problem) from problem
 
     def make_of_example(self, index: int, draw: Draw) -> Made:
-        """Return the event of an example.
+        """Return an example's event.
 
         Raises:
-            SampleError: it is no event of the type.
+            SampleError: it is not an event of the type.
         """
         try:
             return self._made(self.examples[index], draw)
@@ -92,19 +91,21 @@ class EventMaker:
             raise self._error(f"example {index + 1}", error) from error
 
     def _made(self, event: Mapping[str, object], draw: Draw) -> Made:
-        identity = _new_id(_type_at(self._schema, self._id), draw)
-        timestamp = logical_value(_type_at(self._schema, self._timestamp), draw.rng, draw.now)
-        stamped = with_value(with_value(event, self._id, identity), self._timestamp, timestamp)
+        identity = _new_id(_type_at(self._schema, self._fields.id), draw)
+        timestamp = logical_value(_type_at(self._schema, self._fields.timestamp), draw.rng, draw.now)
+        stamped = with_value(with_value(event, self._fields.id, identity), self._fields.timestamp, timestamp)
         value = encode(stamped, self._type, draw.framing)
         decode(value, self._type)
         return Made(stamped, value)
 
     def _error(self, what: str, problem: Exception | None) -> SampleError:
-        return SampleError(f"{self._type.file}: {what} is no event of {self._type.item_type_name}: {problem}")
+        return SampleError(
+            f"{self._type.file}: {what} is not an event of {self._type.item_type_name}: {problem}"
+        )
 
 
 def with_value(event: Mapping[str, object], path: str, value: object) -> dict[str, object]:
-    """Return the event with a value at a dotted path, as `header.event_id`; the rest is as it was."""
+    """Return the event with the value at a dotted path, like `header.event_id`, and the rest unchanged."""
     name, _, rest = path.partition(".")
     if not rest:
         return {**event, name: value}

@@ -1,7 +1,7 @@
-"""<Name>.examples.json, beside <Name>.avsc: events that samples are drawn from, nicer than made-up ones.
+"""<Name>.examples.json next to <Name>.avsc: events that samples are drawn from, instead of made-up ones.
 
-It is an array of events, as event_json has them, for every type of the schema, or an object with an array of
-them for each type by its full name. The newest version's file counts.
+The file has an array of events in the form of event_json, for every type of the schema, or an object with an
+array per type, by its full name. Only the file of a type's newest version is read.
 """
 
 from collections.abc import Mapping
@@ -18,10 +18,10 @@ _Events = list[dict[str, object]]
 
 
 def read_examples(event_type: EventType, schemas: Path | None = None) -> tuple[Mapping[str, object], ...]:
-    """Return the examples of a type, none where it has none; `schemas` is the folder, else the catalog's.
+    """Return the examples of a type, if it has any; `schemas` is the folder, by default the catalog's.
 
     Raises:
-        CatalogError: the file is not what the module says.
+        CatalogError: the file does not have this form.
     """
     path = (schemas or catalog_files().schemas) / event_type.topic.name / Path(event_type.file).name
     path = path.with_name(path.stem + SUFFIX)
@@ -32,7 +32,7 @@ def read_examples(event_type: EventType, schemas: Path | None = None) -> tuple[M
 
 
 def example_names(path: Path) -> set[str]:
-    """Return the types that a file of examples names, none where its events are for all types of the schema.
+    """Return the types that a file of examples names; an array names none.
 
     Raises:
         CatalogError: as read_examples.
@@ -46,6 +46,6 @@ def _read(path: Path) -> _Events | dict[str, _Events]:
         return msgspec.json.decode(path.read_bytes(), type=_Events | dict[str, _Events])
     except (OSError, msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise CatalogError(
-            f"schemas/{path.parent.name}/{path.name}: not an array of events, nor an object with an array of "
-            f"them for each type: {error}"
+            f"schemas/{path.parent.name}/{path.name}: must be an array of events, or an object with an "
+            f"array per type: {error}"
         ) from error

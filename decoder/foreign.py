@@ -11,8 +11,8 @@ import msgspec
 
 from decoder.avro import Writer
 from decoder.catalog import EventType
+from decoder.event_fields import event_problem
 from decoder.leaves import Node
-from decoder.schema_file import event_problem
 from decoder.schema_types import IncompatibleError
 from rejection import Reason, RejectedError
 
@@ -60,14 +60,20 @@ def _writer(texts: tuple[bytes, ...], event_type: EventType, reader: Node | None
     if not isinstance(schema, dict) or schema.get("type") != "record":
         raise _refused("the writer's own schema is no record")
     try:
-        writer = Writer(event_type.topic, schema, reader, keep_extra=event_type.reader is None)
+        writer = Writer(
+            event_type.topic,
+            schema,
+            reader,
+            keep_extra=event_type.reader is None,
+            fields=event_type.fields,
+        )
     except IncompatibleError as error:
         raise _refused(f"the writer's own schema is not of the type {name}, or unsafe: {error}") from error
     if reader is None:
         names = {name, *(version.own_name for version in event_type.versions)}
         if schema["name"].rpartition(".")[2] not in {each.rpartition(".")[2] for each in names}:
             raise _refused(f"the writer's own schema is of {schema['name'][:200]}, the type is {name}")
-        problem = event_problem(schema)
+        problem = event_problem(schema, event_type.fields)
         if problem:
             raise _refused(f"the writer's own schema: {problem}")
     return writer

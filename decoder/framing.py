@@ -6,7 +6,7 @@ since a schemaless event may begin with any bytes.
 
 from collections.abc import Callable, Mapping
 
-from decoder.avro import Event
+from decoder.avro import Event, Writer
 from decoder.catalog import EventType
 from decoder.container import MAGIC, open_container
 from decoder.foreign import container_writer, registered_writer
@@ -22,7 +22,14 @@ _ID_BYTES, _GUID_BYTES = 5, 17
 
 
 def decode(value: bytes, event_type: EventType, registry: Callable[[], Registry | None] = connect) -> Event:
-    """Return the event of a record's value.
+    """Return the event of a record's value; raises as read_event."""
+    return read_event(value, event_type, registry)[0]
+
+
+def read_event(
+    value: bytes, event_type: EventType, registry: Callable[[], Registry | None] = connect
+) -> tuple[Event, Writer]:
+    """Return the event of a record's value, and the writer that read it.
 
     Raises:
         RejectedError: undecodable, trailing_bytes, too_large, or unknown_schema, its writer schema is not
@@ -30,18 +37,17 @@ def decode(value: bytes, event_type: EventType, registry: Callable[[], Registry 
         MissingSchemaError: the schema registry is to be asked first. TransientError: it does not answer.
     """
     framing = event_type.topic.framing
-    if framing == "auto" and not value.startswith(MAGIC):
-        return event_type.writer.decode(value)
-    if framing == "schemaless":
-        return event_type.writer.decode(value)
+    if framing == "schemaless" or (framing == "auto" and not value.startswith(MAGIC)):
+        writer = event_type.writer
+        return writer.decode(value), writer
     if framing == "container":
         return _container(value, event_type)
     if framing == "auto":
         return _auto(value, event_type)
     key, at = writer_key(value, framing)
-    writer = event_type.writers.get(key)
-    if writer is not None:
-        return writer.decode(value, at)
+    known = event_type.writers.get(key)
+    if known is not None:
+        return known.decode(value, at), known
     client = registry() if framing == "confluent" else None
     if client is None:
         shown = key if isinstance(key, int) else key.hex()
@@ -50,7 +56,8 @@ def decode(value: bytes, event_type: EventType, registry: Callable[[], Registry 
             f"no version of the type {event_type.item_type_name} has the {_NAMES[framing]} {shown}: "
             "add its schema",
         )
-    return registered_writer(client.schema(key), event_type).decode(value, at)
+    registered = registered_writer(client.schema(key), event_type)
+    return registered.decode(value, at), registered
 
 
 def writer_key(value: bytes, framing: str) -> tuple[SchemaKey, int]:
@@ -75,15 +82,15 @@ def writer_key(value: bytes, framing: str) -> tuple[SchemaKey, int]:
 _NAMES: Mapping[str, str] = {"single_object": "fingerprint", "confluent": "schema id"}
 
 
-def _auto(value: bytes, event_type: EventType) -> Event:
+def _auto(value: bytes, event_type: EventType) -> tuple[Event, Writer]:
     # A schemaless event may begin with these bytes too, so it is tried first.
     try:
-        return event_type.writer.decode(value)
+        return event_type.writer.decode(value), event_type.writer
     except RejectedError:
         return _container(value, event_type)
 
 
-def _container(value: bytes, event_type: EventType) -> Event:
+def _container(value: bytes, event_type: EventType) -> tuple[Event, Writer]:
     limits = event_type.topic.limits
     if len(value) > limits.bytes:
         raise RejectedError(
@@ -92,4 +99,5 @@ def _container(value: bytes, event_type: EventType) -> Event:
     if not value.startswith(MAGIC):
         raise RejectedError(Reason.UNDECODABLE, "not an Avro object container: it begins with other bytes")
     container = open_container(value, limits)
-    return container_writer(container.schema, event_type).decode(container.event)
+    writer = container_writer(container.schema, event_type)
+    return writer.decode(container.event), writer

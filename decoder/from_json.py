@@ -1,7 +1,7 @@
-"""An event's JSON, as docs/values.md has it → what Avro writes: records, arrays, maps and unions.
+"""An event's JSON, as in docs/values.md → what Avro writes: records, arrays, maps and unions.
 
-Each value is what fastavro writes with a schema without logical types; a union's is a pair with the name of
-its branch, so that fastavro does not guess one.
+The result is for fastavro and a schema without logical types. The value of a union is a pair with the name of
+its branch, so that fastavro does not have to guess the branch.
 """
 
 import struct
@@ -25,10 +25,10 @@ class JsonReader:
         self._defaults = Defaults(self._names, non_finite)
 
     def event(self, value: Mapping[str, object]) -> dict[str, object]:
-        """Return what fastavro writes of an event's JSON.
+        """Return what fastavro writes for an event's JSON.
 
         Raises:
-            EncodeError: it is no event of the schema.
+            EncodeError: it is not an event of the schema.
         """
         return self._record(self._schema, value)
 
@@ -41,7 +41,7 @@ class JsonReader:
             return self._record(schema, value)
         if kind == "array":
             if not isinstance(value, list | tuple):
-                raise EncodeError(f"{type(value).__name__} is not an array")
+                raise EncodeError(f"{shown(value)} is not an array")
             return [self._part(schema["items"], item, f"[{index}]") for index, item in enumerate(value)]
         if kind == "map":
             items = _object(value, "a map").items()
@@ -71,7 +71,7 @@ class JsonReader:
     def _default(self, field: Node) -> object:
         name = field["name"]
         if "default" not in field:
-            error = EncodeError("is missing, and the schema has no default for it")
+            error = EncodeError("missing, and the schema has no default for it")
             error.path = [name]
             raise error
         try:
@@ -100,14 +100,14 @@ class JsonReader:
             inexact.append((name, made))
         if inexact:
             return inexact[0]
-        # The error of the branch that came furthest says most.
+        # The branch that matched furthest has the most useful error.
         furthest = max(failures, key=lambda error: len(error.path), default=None)
         if furthest is not None and (furthest.path or len(failures) == 1):
             raise furthest
-        raise EncodeError(f"{shown(value)} is of no branch of {describe(schema)}")
+        raise EncodeError(f"{shown(value)} matches no branch of {describe(schema)}")
 
     def _is_exact(self, branch: Node, made: object, value: object) -> bool:
-        """Return whether what was made of a value is decoded to the same JSON: "2024-02-29" may be a text."""
+        """Return whether a branch decodes to the same JSON: "2024-02-29" may be a date or a string."""
         branch = definition(branch, self._names)
         kind = kind_of(branch)
         if isinstance(value, str) and kind != "enum":
@@ -129,4 +129,4 @@ class JsonReader:
 def _object(value: object, what: str) -> Mapping[str, object]:
     if isinstance(value, Mapping):
         return value
-    raise EncodeError(f"{shown(value)} is not an object, as {what} is")
+    raise EncodeError(f"{shown(value)} is not an object, which {what} needs")

@@ -160,6 +160,10 @@ _LOGICAL: Mapping[tuple[str, str], dict[str, object]] = {
     ("fixed", "decimal"): {"logicalType": "exact-decimal"},
 }
 _UUID_BYTES = 16
+# For people: of each logical type the types that it is for.
+LOGICAL_TYPES: dict[str, list[str]] = {"duration": ["a fixed of 12 bytes"]}
+for _kind, _name in _LOGICAL:
+    LOGICAL_TYPES.setdefault(_name, []).append(_kind)
 
 
 def logical_type(schema: Node) -> Logical | None:

@@ -1,7 +1,7 @@
-"""Values without parts: their JSON, as docs/values.md has it → what Avro writes; decoder/leaves.py's inverse.
+"""Leaf values: JSON as in docs/values.md → what Avro writes. The inverse of decoder/leaves.py.
 
-Nothing is rounded to fit: digits that a type cannot keep are an error. A float's JSON may have been rounded
-already, so the nearest float is taken.
+Nothing is rounded to fit: digits that a type cannot hold are an error. Only a float takes the nearest value,
+because its JSON is rounded already.
 """
 
 import base64
@@ -33,23 +33,23 @@ _match_timestamp = re.compile(rf"(\d{{4}}-\d\d-\d\d)T{_TIME}(Z|[+-]\d\d:\d\d)?",
 
 
 class EncodeError(ValueError):
-    """JSON that is no value of its type; `path` leads to the field."""
+    """JSON that is not a value of its type; `path` leads to the field."""
 
     def __init__(self, problem: str) -> None:
         super().__init__(problem)
         self.path: list[str] = []
 
     def __str__(self) -> str:
-        """Return the problem behind the path to it."""
+        """Return the path to the field and the problem."""
         path = ".".join(self.path).replace(".[", "[")
         return f"{path}: {self.args[0]}" if path else str(self.args[0])
 
 
 def physical(schema: Node, value: object, non_finite: str) -> object:
-    """Return what is written of the JSON of a primitive type, an enum or a fixed.
+    """Return what Avro writes for the JSON of a primitive type, an enum or a fixed.
 
     Raises:
-        EncodeError: it is no value of the type, or has digits that the type cannot keep.
+        EncodeError: it is not a value of the type, or has digits that the type cannot hold.
     """
     kind = kind_of(schema)
     logical = logical_type(schema)
@@ -78,7 +78,7 @@ def _logical(schema: Node, value: str) -> object:
     unit = name.rpartition("-")[2]
     number = _time(value, name) if name.startswith("time-") else _moment(value, name)
     if number % _UNITS[unit]:
-        raise EncodeError(f"{shown(value)} has more digits than a {name} keeps")
+        raise EncodeError(f"{shown(value)} has more digits than a {name} holds")
     return _in_range(number // _UNITS[unit], _LONG, name)
 
 
@@ -103,7 +103,7 @@ def _long(value: object) -> int:
 
 def _in_range(value: object, limit: int, kind: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise _unlike(value, f"a whole number, as {kind} is")
+        raise _unlike(value, f"a whole number, which {kind} needs")
     if -limit <= value < limit:
         return value
     raise EncodeError(f"{value} is not in the range of {kind}")
@@ -111,7 +111,7 @@ def _in_range(value: object, limit: int, kind: str) -> int:
 
 def _string(value: object) -> str:
     text = _text_of(value, "string")
-    text.encode()  # half of a surrogate pair is no text
+    text.encode()  # half of a surrogate pair cannot be encoded
     return text
 
 
@@ -130,10 +130,10 @@ def _number(kind: str, value: object, non_finite: str) -> float:
             raise EncodeError(f"{value} is not finite, and non_finite of the topic is refuse")
         return _NON_FINITE[value]
     if not isinstance(value, int | float) or isinstance(value, bool):
-        raise _unlike(value, f'a number, "NaN", "Infinity" or "-Infinity", as {kind} is')
+        raise _unlike(value, f'a number, "NaN", "Infinity" or "-Infinity", which {kind} needs')
     number = float(value)
     if not isfinite(number):
-        raise EncodeError(f'{number} is no JSON: "NaN", "Infinity" and "-Infinity" stand for such a {kind}')
+        raise EncodeError(f'{number} is not valid in JSON: write "NaN", "Infinity" or "-Infinity"')
     if kind == "float":
         struct.pack("<f", number)  # raises OverflowError beyond its range
     return number
@@ -142,7 +142,7 @@ def _number(kind: str, value: object, non_finite: str) -> float:
 def _enum(schema: Node, value: object) -> str:
     if isinstance(value, str) and value in schema["symbols"]:
         return value
-    raise EncodeError(f"{shown(value)} is no symbol of {schema['name']}: {', '.join(schema['symbols'])}")
+    raise EncodeError(f"{shown(value)} is not a symbol of {schema['name']}: {', '.join(schema['symbols'])}")
 
 
 def _bytes(schema: Node, value: object) -> bytes:
@@ -161,12 +161,13 @@ def _decimal(schema: Node, value: str) -> bytes:
     words = f"decimal({precision}, {scale})"
     match = _match_decimal(value)
     if match is None:
-        raise EncodeError(
-            f"{shown(value)} is no {words}: digits, as in {'0.' + '0' * scale if scale else '0'}"
-        )
+        example = "0." + "0" * scale if scale else "0"
+        raise EncodeError(f"{shown(value)} is not a {words}: write its digits as text, like {example}")
     sign, whole, fraction = match[1], match[2], match[3] or ""
     if len(fraction) != scale:
-        raise EncodeError(f"{shown(value)} has {len(fraction)} digits behind the point, {words} has {scale}")
+        raise EncodeError(
+            f"{shown(value)} has {len(fraction)} digits after the decimal point, {words} has {scale}"
+        )
     digits = (whole + fraction).lstrip("0")
     if len(digits) > precision:  # before int(), which has a limit of its own
         raise EncodeError(f"{shown(value)} has more digits than {words}")
@@ -183,14 +184,14 @@ def _uuid(schema: Node, value: str) -> object:
 
 def _date(value: str) -> int:
     if _match_date(value) is None:
-        raise EncodeError(f"{shown(value)} is not a date, as 2024-02-29")
+        raise EncodeError(f"{shown(value)} is not a date like 2024-02-29")
     return (date.fromisoformat(value) - _EPOCH_DAY).days
 
 
 def _time(value: str, name: str) -> int:
     match = _match_time(value)
     if match is None:
-        raise EncodeError(f"{shown(value)} is not a {name}, as 23:59:59.987")
+        raise EncodeError(f"{shown(value)} is not a {name} like 23:59:59.987")
     return _nanos_of(_EPOCH_DAY.isoformat(), match[1], match[2])
 
 
@@ -200,7 +201,7 @@ def _moment(value: str, name: str) -> int:
     match = _match_timestamp(value)
     if match is None or local == bool(match[4]):
         example = f"2024-02-29T23:59:59.987{'' if local else 'Z'}"
-        raise EncodeError(f"{shown(value)} is not a {name}, as {example}")
+        raise EncodeError(f"{shown(value)} is not a {name} like {example}")
     return _nanos_of(match[1], match[2], match[3], match[4] or "Z")
 
 
@@ -212,7 +213,7 @@ def _nanos_of(day: str, time: str, fraction: str | None, zone: str = "Z") -> int
 def _text_of(value: object, what: str) -> str:
     if isinstance(value, str):
         return value
-    raise _unlike(value, f"a text, as {what} is")
+    raise _unlike(value, f"a string, which {what} needs")
 
 
 def _unlike(value: object, what: str) -> EncodeError:
@@ -220,6 +221,6 @@ def _unlike(value: object, what: str) -> EncodeError:
 
 
 def shown(value: object) -> str:
-    """Return a value as an error shows it: its JSON, of which the beginning where it is long."""
+    """Return a value as errors show it: its JSON, truncated where it is long."""
     text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 60 else f"{text[:60]}…"  # noqa: PLR2004 - what a line has room for
+    return text if len(text) <= 60 else f"{text[:60]}…"  # noqa: PLR2004 - fits on a line

@@ -1,4 +1,4 @@
-"""A schema without logical types: what is written with it is written as it is."""
+"""A schema without logical types: fastavro writes values with it without converting them."""
 
 import fastavro
 from fastavro.types import Schema

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from decoder.avro import Event
 from decoder.catalog import Catalog, EventType
-from decoder.framing import decode, writer_key
+from decoder.event_fields import to_utc
+from decoder.framing import read_event, writer_key
 from decoder.values import to_json
 from envelope import Record
 from rejection import Reason, RejectedError
@@ -98,14 +98,14 @@ def event_row(
 
     Raises:
         RejectedError: the record can never be a row; the reason says why. MissingSchemaError and
-            TransientError as decoder.framing.decode.
+            TransientError as decoder.framing.read_event.
     """
     if record.value is None and record.topic in catalog.stream_of_topic:
         raise RejectedError(
             Reason.TOMBSTONE, "the record is a tombstone: it has a key and no value to decode"
         )
     event_type = find_type(record, catalog)
-    event = decode(record.value or b"", event_type)
+    event, writer = read_event(record.value or b"", event_type)
     date, hour = _date_and_hour(now_ns // 1_000_000_000)
     kafka_timestamp = to_datetime(record.timestamp)
     if kafka_timestamp is None and record.timestamp is not None:
@@ -115,8 +115,8 @@ def event_row(
             "the producer may have written another unit",
         )
     row = EventRow(
-        timestamp=_timestamp(event),
-        event_id=str(event["id"]),
+        timestamp=to_utc(writer.timestamp_of(event)),
+        event_id=str(writer.id_of(event)),
         event_type=event_type.name,
         event_json=to_json(event),
         topic_version=event_type.topic.version,
@@ -168,11 +168,3 @@ def short(identity: str) -> str:
     if len(identity) <= MAX_INSERT_ID_CHARACTERS:
         return identity
     return base64.b32encode(hashlib.sha256(identity.encode()).digest()).decode().rstrip("=")
-
-
-def _timestamp(event: Event) -> datetime:
-    """Return the event's own time: the catalogue admits only schemas in which it is a timestamp."""
-    timestamp = event["timestamp"]
-    if not isinstance(timestamp, datetime):
-        raise RejectedError(Reason.UNDECODABLE, f"field timestamp: {timestamp!r} is not a timestamp")
-    return timestamp

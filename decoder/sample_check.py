@@ -1,6 +1,6 @@
-"""Whether samples of every type become rows: what `make run` and `operate smoke` send later, sent to no one.
+"""Whether samples of every type become rows: what `make run` and `operate smoke` will send.
 
-`python -m decoder check` asks this, so that no type stops a deployment behind it.
+`python -m decoder check` fails early, so that a deployment does not fail at these later.
 """
 
 from collections.abc import Iterator
@@ -19,12 +19,12 @@ from envelope import Record
 from rejection import RejectedError
 
 _SAMPLES = 20
-# As sink/batch.py: what BigQuery takes of a row.
+# The limit of sink/batch.py.
 MAX_ROW_BYTES = 9_400_000
 
 
 def sample_problems(catalog: Catalog) -> list[str]:
-    """Return a line for each type of which a sample or an example is no row, and for examples of no type."""
+    """Return a line for each type whose samples or examples do not become rows, and for unused examples."""
     found = list(_examples_of_nothing(catalog))
     for event_type in catalog.types.values():
         if framing_problem(event_type) is None:
@@ -37,7 +37,7 @@ def sample_problems(catalog: Catalog) -> list[str]:
 
 
 def unsampled_types(catalog: Catalog) -> list[str]:
-    """Return a line for each type of which no sample can be made, which is no mistake."""
+    """Return a line for each type that cannot be sampled, which is not an error."""
     return [
         f"no samples of {event_type.item_type_name}: {problem}"
         for event_type in catalog.types.values()
@@ -54,24 +54,25 @@ def _check_row(sample: Sample, catalog: Catalog) -> None:
     size = len(msgspec.json.encode(row))
     if size > MAX_ROW_BYTES:
         raise CatalogError(
-            f"a sample of {sample.item_type_name} is a row of {size:,} bytes, and {MAX_ROW_BYTES:,} are taken"
+            f"a sample of {sample.item_type_name} is a row of {size:,} bytes, the limit is {MAX_ROW_BYTES:,}"
         )
 
 
 def _examples_of_nothing(catalog: Catalog) -> Iterator[str]:
-    """Yield the files of examples that no type reads, and the types in them that their schema is not for."""
+    """Yield the files of examples that are not read, and their types that the schema does not have."""
     for topic in catalog.topics:
         for path in sorted((catalog_files().schemas / topic).glob(f"*{SUFFIX}")):
-            schema = f"schemas/{topic}/{path.name.removesuffix(SUFFIX)}.avsc"
+            name = path.name.removesuffix(SUFFIX) + ".avsc"
+            schema = f"schemas/{topic}/{name}"
             types = {name for (of, name), each in catalog.types.items() if (of, each.file) == (topic, schema)}
-            if not types:
+            if not types and path.with_name(name).exists():
                 yield (
-                    f"schemas/{topic}/{path.name}: {schema} is missing, or a type's newest version is in "
-                    "another file: the examples have the name of that"
+                    f"schemas/{topic}/{path.name}: {schema} is not the newest version of a type: "
+                    "rename the file after that version"
                 )
-                continue
-            for name in sorted(example_names(path) - types):
-                yield f"schemas/{topic}/{path.name}: {name} is not in {schema}: {', '.join(sorted(types))}"
+            for unknown in sorted(example_names(path) - types if types else ()):
+                known = ", ".join(sorted(types))
+                yield f"schemas/{topic}/{path.name}: {unknown} is not a type of {schema}, which has {known}"
 
 
 def _now() -> datetime:

@@ -1,4 +1,4 @@
-"""The headers of a sample: those of every record, and now and then what few readers expect of a header."""
+"""The headers of a sample: those of every record, and sometimes an unusual one."""
 
 from random import Random
 
@@ -8,7 +8,7 @@ Header = tuple[str, bytes | None]
 
 
 def sample_headers(item_type_name: str, rng: Random) -> tuple[Header, ...]:
-    """Return the headers of a record of a type: the type's name once, a trace, perhaps an odd one."""
+    """Return a record's headers: its type, a trace, and sometimes a repeated, binary, null or empty one."""
     trace, span = rng.randbytes(16), rng.randbytes(8)
     headers: list[Header] = [
         (TYPE_HEADER, item_type_name.encode()),

@@ -1,6 +1,6 @@
-"""A schema → the JSON of a made-up value of it, as docs/values.md has it: every branch and symbol in time.
+"""A schema → the JSON of a random event, as in docs/values.md: in time every branch and every symbol.
 
-Numbers, dates and texts are of plausible sizes. `Depth` bounds what types that hold themselves may grow to.
+Numbers, dates and strings have plausible sizes. Recursive types end at a depth.
 """
 
 import base64
@@ -16,12 +16,12 @@ from decoder.schema_types import NAMED, branch_name, definition, is_ambiguous, k
 _WORDS = ("blue", "café", "express", "north", "Θάλεια", "small", "two words", "")
 _NON_FINITE_SHARE = 0.005
 _DURATION_BYTES = 12
-# Decimals have this many digits before the point, mostly: prices and weights rather than stars in the sky.
+# Most decimals have up to this many digits before the point: prices and weights.
 _WHOLE_DIGITS = 4
 
 
 class ValueMaker:
-    """Makes values of one schema; `depth` is how deep parts may stand in one another."""
+    """Makes events of one schema; below `depth`, arrays and maps are empty and unions end recursion."""
 
     def __init__(self, root: Node, non_finite: str, depth: int) -> None:
         self._root = root
@@ -31,7 +31,7 @@ class ValueMaker:
         self._heights = _heights(root, self._names)
 
     def event(self, rng: Random, now: datetime) -> dict[str, object]:
-        """Return the JSON of an event; dates and times are within some days of `now`, which is in UTC."""
+        """Return an event's JSON; dates and times are within weeks of `now`, which is in UTC."""
         return self._record(self._root, rng, now, 0)
 
     def _record(self, schema: Node, rng: Random, now: datetime, depth: int) -> dict[str, object]:
@@ -96,7 +96,7 @@ _PLAIN: Mapping[str, Callable[[Random, str], object]] = {
 
 
 def logical_value(schema: Node, rng: Random, moment: datetime) -> str:
-    """Return the JSON of a value of a logical type; dates and times are of `moment`, which is in UTC."""
+    """Return the JSON of a logical type's value; dates and times are those of `moment`, in UTC."""
     name = schema["logicalType"]
     if name == "decimal":
         return _decimal(schema, rng)
@@ -138,7 +138,7 @@ def _duration(rng: Random) -> bytes:
 
 
 def _some_time(rng: Random, now: datetime) -> datetime:
-    """Return a time within some days of now."""
+    """Return a time within weeks of now."""
     return now + timedelta(seconds=rng.randint(-30 * 86_400, 10 * 86_400))
 
 
@@ -147,7 +147,7 @@ def _base64(data: bytes) -> str:
 
 
 def _heights(root: Node, names: Mapping[str, Node]) -> dict[str, float]:
-    """Return how many records must stand in one another at least, of each named record."""
+    """Return the least nesting depth of records for each named record."""
     records = {root["name"]: root, **{n: each for n, each in names.items() if kind_of(each) in NAMED}}
     heights = dict.fromkeys(records, inf)
     while True:

@@ -1,6 +1,6 @@
-"""Sample events of any catalog: made from the schemas, or drawn from the examples that stand beside them.
+"""Sample events of any catalog: made from the schemas, or drawn from the examples next to them.
 
-A sample is its JSON, encoded as `python -m decoder encode` does, and is decoded once before it is given out.
+A sample is encoded from its JSON like with `python -m decoder encode`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +12,7 @@ import msgspec
 
 from decoder.catalog import Catalog, EventType
 from decoder.encode import framing_problem
+from decoder.event_fields import field_getter
 from decoder.event_maker import Draw, EventMaker, Made, SampleError
 from decoder.sample_headers import Header, sample_headers
 
@@ -19,15 +20,15 @@ __all__ = ["Sample", "SampleError", "sample_events", "sample_of", "samples_of_ea
 
 Clock = Callable[[], datetime]
 
-# A topic that a stream has left behind still has some.
+# The weight of each type in a stream's current topic, and in its other topics.
 _CURRENT, _OTHER = 3, 1
-# A few old producers send containers where bare events are usual.
+# In topics with the framing auto: a few old producers send containers.
 _CONTAINERS = 0.03
 _MAX_TYPES = 256
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """A Kafka record with an event: `event` is its JSON as event_json has it, the rest is what is sent."""
+    """A Kafka record and its event: `event` is in the form of event_json, the rest is what to send."""
 
     topic: str
     item_type_name: str
@@ -40,11 +41,11 @@ class Sample(msgspec.Struct, frozen=True):
 def sample_of(event_type: EventType, rng: Random, clock: Clock, number: int | None = None) -> Sample:
     """Return a sample of one type; `clock` gives its timestamp, in UTC.
 
-    `number` makes the id where that is an int, which is too short to be unique by chance.
+    `number` becomes the id if that is an int, which is too short for random ids to be unique.
 
     Raises:
-        SampleError: an example is no event, the type cannot be framed, or no event that is made of the
-            schema is one by the topic's limits and its reader schema. CatalogError: see read_examples.
+        SampleError: an example is not an event, the type cannot be framed, or the topic's limits or its
+            reader schema reject every event made from the schema. CatalogError: see read_examples.
     """
     maker = _maker(event_type)
     in_container = event_type.topic.framing == "auto" and rng.random() < _CONTAINERS
@@ -55,7 +56,7 @@ def sample_of(event_type: EventType, rng: Random, clock: Clock, number: int | No
 
 
 def samples_of_each(event_type: EventType, rng: Random, clock: Clock, count: int) -> Iterator[Sample]:
-    """Make a sample of each example of a type, or `count` samples where it has none.
+    """Make a sample of each example of a type, or `count` samples if it has no examples.
 
     Raises:
         SampleError: as sample_of.
@@ -68,15 +69,17 @@ def samples_of_each(event_type: EventType, rng: Random, clock: Clock, count: int
 
 
 def sample_events(catalog: Catalog, seed: int, clock: Clock) -> Iterator[Sample]:
-    """Make samples without end, each type once before any comes again; the seed decides all but the clock.
+    """Make samples without end, first one of each type; the seed determines all but the clock's values.
 
     Raises:
-        SampleError: as sample_of; types that cannot be framed are left out, unless no other is there.
+        SampleError: as sample_of, or none of the types can be framed; single ones of those are left out.
     """
     rng = Random(seed)  # noqa: S311 - samples are no secrets
     types = [each for each in catalog.types.values() if framing_problem(each) is None]
     if not types:
-        raise SampleError(next(filter(None, map(framing_problem, catalog.types.values())), "no types"))
+        raise SampleError(
+            next(filter(None, map(framing_problem, catalog.types.values())), "the catalog has no types")
+        )
     weights = [_CURRENT if each.topic.current else _OTHER for each in types]
     number = rng.getrandbits(31)
     for event_type in rng.sample(types, len(types)):
@@ -93,17 +96,17 @@ def _sample(event_type: EventType, rng: Random, made: Made) -> Sample:
     return Sample(
         topic=event_type.topic.name,
         item_type_name=event_type.item_type_name,
-        key=_key(made.event, rng),
+        key=_key(made.event, event_type.versions[-1].fields.id, rng),
         headers=sample_headers(event_type.item_type_name, rng),
         value=made.value,
         event=made.event,
     )
 
 
-def _key(event: Mapping[str, object], rng: Random) -> bytes | None:
-    """Return a key as producers have it: mostly the id of what the event is about, sometimes none."""
+def _key(event: Mapping[str, object], id_path: str, rng: Random) -> bytes | None:
+    """Return a key like producers': mostly the id of the event's subject, sometimes null or binary."""
     about = [value for name, value in event.items() if name.endswith("_id") and isinstance(value, str | int)]
     number: bytes = rng.randbytes(8)
-    text = str(about[0] if about else event.get("id", number.hex())).encode()
+    text = str(about[0] if about else field_getter(id_path)(event)).encode()
     (key,) = rng.choices((text, number, None), (90, 5, 5))
     return key

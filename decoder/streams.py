@@ -8,6 +8,7 @@ from typing import Annotated, Literal, NamedTuple
 import msgspec
 import yaml
 
+from decoder.event_fields import DEFAULT_FIELDS, FieldPath
 from decoder.limits import DEFAULT_LIMITS, Limits
 
 ROOT = Path(__file__).parent.parent
@@ -46,8 +47,8 @@ def catalog_files(environ: Mapping[str, str] = os.environ) -> CatalogFiles:
 class Topic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A Kafka topic: `version` of its events, whether that is the stream's `current` one, and how it is read.
 
-    docs/event-types.md has the framings, what `strict` adds, what becomes of a `non_finite` number, and the
-    limits.
+    docs/event-types.md has the framings, what `strict` adds, what becomes of a `non_finite` number, the
+    limits, and the paths of the fields that are an event's `id` and `timestamp`.
     """
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=249)]
@@ -57,6 +58,8 @@ class Topic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     strict: bool = False
     non_finite: Literal["text", "refuse"] = "text"
     limits: Limits = DEFAULT_LIMITS
+    id: FieldPath = DEFAULT_FIELDS.id
+    timestamp: FieldPath = DEFAULT_FIELDS.timestamp
 
 
 class Stream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,9 +96,12 @@ def load_streams(path: Path | None = None) -> dict[str, Stream]:
     path = path or catalog_files().streams
     try:
         content = yaml.load(path.read_bytes(), _NoRepeats)  # noqa: S506 - a SafeLoader
-        streams = msgspec.convert(content, _File).streams
-    except (OSError, yaml.YAMLError, msgspec.ValidationError, RecursionError) as error:
+    except (OSError, yaml.YAMLError, RecursionError) as error:
         raise CatalogError(f"{path.name}: {error}") from error
+    try:
+        streams = msgspec.convert(content, _File).streams
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise CatalogError(f"{path.name}: {_located(content, error)}") from error
     owners = {f"table {DEAD_LETTERS}": "the dead letters"}
     for name, stream in streams.items():
         for thing in (f"table {stream.table}", *(f"topic {topic.name}" for topic in stream.topics)):
@@ -105,3 +111,32 @@ def load_streams(path: Path | None = None) -> dict[str, Stream]:
                 )
             owners[thing] = name
     return streams
+
+
+def _located(content: object, error: Exception) -> str:
+    """Return an error of the file with its stream and topic, which the error's own path does not name."""
+    streams = content.get("streams") if isinstance(content, dict) else None
+    for name, stream in streams.items() if isinstance(streams, dict) else ():
+        topics = stream.get("topics") if isinstance(stream, dict) else None
+        for number, topic in enumerate(topics if isinstance(topics, list) else (), 1):
+            said = _error_of(topic, Topic)
+            if said:
+                of = topic.get("name") if isinstance(topic, dict) else None
+                return (
+                    f"stream {name}, topic {of if isinstance(of, str) and of else f'number {number}'}: {said}"
+                )
+        said = _error_of(stream, Stream)
+        if said:
+            return f"stream {name}: {said}"
+    return str(error)
+
+
+def _error_of(content: object, kind: type[Topic | Stream]) -> str | None:
+    try:
+        msgspec.convert(content, kind)
+    except msgspec.ValidationError as error:
+        said, _, path = str(error).partition(" - at `$")
+        return f"{path.strip('.`')}: {said}" if path else said
+    except RecursionError as error:
+        return str(error)
+    return None

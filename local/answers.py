@@ -1,10 +1,11 @@
-"""The rows of an answer, as a table for people or as JSON or CSV for programs."""
+"""Prints the rows of an answer: as a table for people, as JSON or CSV for programs."""
 
 import csv
 import itertools
 import math
 import re
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import IO
 
 import msgspec
@@ -13,12 +14,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-# Valid JSON as they are, but a terminal obeys them: DEL, C1, and what turns the direction of text.
-_OBEYED = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+# JSON allows these unescaped, but a terminal acts on them: DEL, C1, and changes of text direction.
+_UNSAFE = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
 
 def print_table(console: Console, rows: RowIterator, limit: int) -> None:
-    """Print a table of at most `limit` rows (0: all), and under it how many of how many they are."""
+    """Print a table of at most `limit` rows (0: all), then the number of rows shown and in all."""
     table = Table(box=None, pad_edge=False)
     for field in rows.schema:
         table.add_column(Text(_visible(field.name)))
@@ -31,7 +32,7 @@ def print_table(console: Console, rows: RowIterator, limit: int) -> None:
         below = f"{shown:,} of {counted(total)}; --limit 0, --json or --csv shows all"
     else:
         below = counted(total)
-    # Rich ends the program at a broken pipe, with a status of its own.
+    # Printed by hand: on a broken pipe Rich exits by itself, with status 1.
     with console.capture() as capture:
         console.print(table)
         console.print(below, style="dim", highlight=False)
@@ -39,14 +40,14 @@ def print_table(console: Console, rows: RowIterator, limit: int) -> None:
 
 
 def print_json(file: IO[str], rows: RowIterator, limit: int) -> None:
-    """Write each row as a JSON object of its own line: bytes as base64, decimals as strings."""
+    """Write each row as one line of JSON: bytes as base64, decimals as strings."""
     names = [field.name for field in rows.schema]
     for values in _first(rows, limit):
         file.write(f"{_json(dict(zip(names, values, strict=True)))}\n")
 
 
 def print_csv(file: IO[str], rows: RowIterator, limit: int) -> None:
-    """Write a header and the rows: NULL as nothing, bytes as base64, nested values as JSON."""
+    """Write a header and the rows: NULL as an empty field, bytes as base64, nested values as JSON."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(field.name for field in rows.schema)
     writer.writerows(
@@ -55,7 +56,7 @@ def print_csv(file: IO[str], rows: RowIterator, limit: int) -> None:
 
 
 def counted(n: int) -> str:
-    """Return a number of rows in words."""
+    """Return a number of rows as text."""
     return f"{n:,} row" if n == 1 else f"{n:,} rows"
 
 
@@ -65,7 +66,7 @@ def _first(rows: RowIterator, limit: int) -> Iterator[tuple[object, ...]]:
 
 
 def _text(value: object) -> str:
-    """Return a value as text: as it is in JSON, without the quotes of a string."""
+    """Return a value as text: its JSON, without the quotes if it is a string."""
     if isinstance(value, str):
         return value
     text = _json(value)
@@ -73,24 +74,27 @@ def _text(value: object) -> str:
 
 
 def _json(value: object) -> str:
-    text = msgspec.json.encode(_each(_finite, value), enc_hook=str).decode()
-    return _OBEYED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    text = msgspec.json.encode(_each(_as_bigquery, value), enc_hook=str).decode()
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def _finite(value: object) -> object:
-    """Return a value, but a float that JSON has no number for as BigQuery's text."""
+def _as_bigquery(value: object) -> object:
+    """Return the value, or BigQuery's text: for a decimal, and for a float that JSON cannot represent."""
+    if isinstance(value, Decimal):
+        text = format(value, "f")
+        return text.rstrip("0").rstrip(".") if "." in text else text
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
     return value
 
 
 def _readable(value: object) -> object:
-    """Return a value, but bytes as text: keys and headers nearly always are."""
+    """Return the value, bytes as text: keys and headers nearly always are text."""
     return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
 
 
 def _each(change: Callable[[object], object], value: object) -> object:
-    """Return the value with a change made to each scalar in it."""
+    """Return the value with the function applied to each scalar in it."""
     if isinstance(value, dict):
         return {name: _each(change, inner) for name, inner in value.items()}
     if isinstance(value, list):
@@ -99,5 +103,5 @@ def _each(change: Callable[[object], object], value: object) -> object:
 
 
 def _visible(text: str) -> str:
-    """Return text whose every character is seen, and none obeyed, by a terminal."""
+    """Return the text with everything escaped that a terminal would act on instead of showing."""
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

@@ -37,7 +37,7 @@ from bqemulator.storage.arrow_bridge import bq_rows_to_arrow
 from bqemulator.storage.engine import DuckDBEngine
 from bqemulator.versioning.snapshots import SnapshotManager
 
-MEMORY_LIMIT = "600MB"
+MEMORY_LIMIT = "128MB"  # some 80,000 rows; what is older goes to files
 THREADS = 1  # its inserts and queries run in the server's only thread, one after the other
 KEPT_JOBS = 50
 

@@ -103,6 +103,7 @@ def _uv(folder: Path) -> Path | None:
     for place in (folder, ROOT / ".venv"):
         if (place / "bin" / "uv").exists():
             return place / "bin" / "uv"
+    print("First uv, which installs the rest …", flush=True)
     pin = folder / "uv.txt"
     pin.write_text(_pins(UV_LOCK)["uv"])
     try:
@@ -122,9 +123,10 @@ def _install_with_uv(uv: Path, folder: Path, lock: Path) -> bool:
         [python, "-m", "pip", "config", "list"], check=False, capture_output=True, text=True
     )
     settings = for_uv(configuration.stdout)
-    # Bytecode, as pip writes it: several processes start at once, and each would compile what it imports.
-    options = [f"--python={python}", "--compile-bytecode", "--no-deps", "--require-hashes"]
-    command = [str(uv), "pip", "install", *options, f"--requirement={lock}"]
+    command = [str(uv), "pip", "install", f"--python={python}", "--no-deps", "--require-hashes"]
+    if sys.dont_write_bytecode:  # elsewhere the first import writes it, of what is imported
+        command.append("--compile-bytecode")
+    command.append(f"--requirement={lock}")
     done = subprocess.run(command, check=False, env={**os.environ, **settings})
     if done.returncode != 0:
         print("uv could not; pip tries, which takes longer …", flush=True)

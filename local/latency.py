@@ -24,10 +24,12 @@ class InsertLog:
 
     Attributes:
         rows: Rows that BigQuery took, by table, repeats included.
+        inserts: Requests that they came in.
     """
 
     def __init__(self, path: Path) -> None:
         self.rows: Counter[str] = Counter()
+        self.inserts = 0
         self._path = path
         self._offset = 0
         self._rows_by_ms: Counter[int] = Counter()
@@ -67,5 +69,6 @@ class InsertLog:
         if line.message != "inserted":
             return
         self.rows[line.table] += line.rows
+        self.inserts += 1
         if line.kafka_to_bigquery_ms is not None:
             self._rows_by_ms[line.kafka_to_bigquery_ms] += line.rows

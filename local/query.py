@@ -1,4 +1,4 @@
-"""`python -m local query`: a question to the running pipeline's BigQuery, and its answer as asked for."""
+"""`python -m local query`: sends SQL to the running pipeline's BigQuery and prints the answer."""
 
 import argparse
 import os
@@ -18,9 +18,9 @@ from local.stack import DATASET
 Form = Literal["table", "json", "csv"]
 
 DEFAULT_ROWS = 100
-# One machine's tables: what takes longer will not end.
+# The tables of one machine are small: a longer query is stuck.
 DEADLINE_S = 30.0
-# The client's own retries would ask again for ten minutes after a 500, which the emulator answers always.
+# By default the client retries a 500 for ten minutes, but the emulator's do not go away.
 _ONCE = Retry(predicate=lambda _: False)
 
 
@@ -30,25 +30,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     forms = parser.add_mutually_exclusive_group()
     parser.set_defaults(form="table")
     forms.add_argument(
-        "--json", dest="form", action="store_const", const="json", help="a JSON object a line for each row"
+        "--json", dest="form", action="store_const", const="json", help="print each row as one line of JSON"
     )
     forms.add_argument(
-        "--csv", dest="form", action="store_const", const="csv", help="with a header; nested values as JSON"
+        "--csv",
+        dest="form",
+        action="store_const",
+        const="csv",
+        help="print CSV with a header; nested values as JSON",
     )
     parser.add_argument(
         "--limit",
         type=_limit,
         metavar="N",
-        help=f"rows to show at most, 0: all (default: {DEFAULT_ROWS}, with --json and --csv all)",
+        help=f"print at most N rows; 0 prints all (default: {DEFAULT_ROWS}, all with --json and --csv)",
     )
 
 
 def query(console: Console, client: bq.Client, sql: str, form: Form, limit: int | None) -> int:
     """Send SQL and print what comes back.
 
-    A table without a dataset is of the pipeline's. `limit` is the most rows to print: 0 for all, None for 100
-    in a table and all in the other forms. Returns the exit status: 1 where there is no answer, and why is a
-    line on stderr.
+    Table names without a dataset refer to the pipeline's. `limit` is the largest number of rows to print: 0
+    for all, None for 100 as a table and all in the other forms. Returns the exit status: 1 if the query
+    failed, with the reason as one line on stderr.
     """
     try:
         job = client.query(qualify(sql, DATASET), retry=_ONCE, job_retry=None, timeout=DEADLINE_S)
@@ -66,7 +70,7 @@ def query(console: Console, client: bq.Client, sql: str, form: Form, limit: int 
             answers.print_csv(console.file, rows, limit or 0)
         console.file.flush()
     except BrokenPipeError:
-        # `| head` has read enough. Python flushes once more at its end, which must not fail either.
+        # The reader, such as `head`, has closed the pipe. Python flushes again at exit, which must not fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (GoogleAPICallError, requests.RequestException, TimeoutError) as error:
         print(f"local: {_explained(error)}", file=sys.stderr)
@@ -85,7 +89,7 @@ def _explained(error: Exception) -> str:
             "Why is in its log: bigquery.log in the newest .local/run-…"
         )
     text = error.message if isinstance(error, GoogleAPICallError) else str(error)
-    # The client appends the error's fields, and the emulator DuckDB's SQL under its own.
+    # Keep the first line: the client appends the error's fields, the emulator DuckDB's translated SQL.
     return text.partition("; reason: ")[0].partition("\n")[0]
 
 

@@ -14,10 +14,10 @@ SPOIL_RATIO = 0.02
 def sample_records(
     catalog: Catalog, seed: int, clock: Callable[[], datetime], spoil_ratio: float = SPOIL_RATIO
 ) -> Iterator[LocalRecord]:
-    """Make records without end: the seed decides all of them except for what the clock, which is UTC, says.
+    """Make records without end; the seed determines all but the values of the clock, which is in UTC.
 
     Raises:
-        SampleError: see decoder.samples.sample_events; at once, rather than in the thread that sends.
+        SampleError: see decoder.samples.sample_events; raised here rather than in the producer's thread.
     """
     trial = sample_events(catalog, seed, clock)
     for _ in catalog.types:

@@ -1,7 +1,7 @@
-"""Sample records spoiled in ways that happen, of any type and framing: each becomes a dead letter.
+"""Sample records of any type and framing, spoiled in realistic ways: each becomes a dead letter.
 
-What a way makes of one record is not guessed: it is decoded, and kept where its reason is the way's. A record
-of a framing that names its schema, for one, needs no header.
+A spoiled record is decoded here, and sent only if its reason is the expected one. For example, a record whose
+framing names its schema does not need the header.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ from rejection import Reason, RejectedError, TransientError
 
 
 class LocalRecord(msgspec.Struct, frozen=True):
-    """A Kafka record to send; `spoiled` is the reason of the dead letter it must become, None if good."""
+    """A Kafka record to send; `spoiled` is the reason of the dead letter that it becomes, None for a row."""
 
     topic: str
     key: bytes | None
@@ -28,12 +28,12 @@ class LocalRecord(msgspec.Struct, frozen=True):
 
 
 def good(sample: Sample) -> LocalRecord:
-    """Return the record of a sample as it is."""
+    """Return a sample's record unchanged."""
     return LocalRecord(sample.topic, sample.key, sample.headers, sample.value)
 
 
 def spoiled(sample: Sample, catalog: Catalog, rng: Random) -> LocalRecord:
-    """Return the record of a sample, spoiled in one of the ways that work for it."""
+    """Return a sample's record, spoiled in one of the ways that work for it."""
     for reason, way in rng.sample(WAYS, len(WAYS)):
         record = way(sample, rng)
         if record is not None and _reason(record, catalog) == reason:
@@ -46,7 +46,7 @@ def _reason(record: LocalRecord, catalog: Catalog) -> Reason | None:
         event_row(Record(record.topic, 0, 0, 0, record.key, record.headers, record.value), None, catalog, 0)
     except RejectedError as rejection:
         return rejection.reason
-    except TransientError:  # the schema registry would be asked
+    except TransientError:  # the schema registry would have to be asked
         return None
     return None
 

@@ -1,4 +1,4 @@
-"""SQL as a person types it, with the dataset put before the tables that have none."""
+"""Completes table names in SQL with the dataset."""
 
 import sqlglot
 from sqlglot import exp
@@ -8,11 +8,11 @@ from sqlglot.errors import SqlglotError
 def qualify(sql: str, dataset: str) -> str:
     """Return the SQL with `dataset.` before each table, view or INFORMATION_SCHEMA that has no dataset.
 
-    The rest stays as it was typed. Names of a WITH clause are no tables where they can be seen. SQL that
-    cannot be parsed is returned as it is: BigQuery says what is wrong.
+    Everything else stays as typed. A name that a visible WITH clause defines is not a table. SQL that cannot
+    be parsed is returned unchanged, and BigQuery reports what is wrong with it.
 
-    A query's `default_dataset` would do the same, but the emulator writes the whole SQL again for it, and
-    INFORMATION_SCHEMA in a way that it cannot read.
+    The API's `default_dataset` is meant for this, but for it the emulator rewrites the whole query, and
+    quotes INFORMATION_SCHEMA in a way that it then cannot read.
     """
     try:
         statements = sqlglot.parse(sql, read="bigquery")
@@ -42,12 +42,12 @@ def _lacks_dataset(table: exp.Table) -> bool:
 
 
 def _is_from_with(table: exp.Table) -> bool:
-    """Return whether a WITH clause that the table can see defines its name."""
+    """Return whether a WITH clause that is visible to the table defines its name."""
     inner: exp.Expr = table
     while (outer := inner.parent) is not None:
         visible: list[exp.Expr] = []
         if isinstance(outer, exp.With):
-            # In a definition: it sees those before it, and with RECURSIVE all of them.
+            # Inside a definition: the ones before it are visible, with RECURSIVE all of them.
             place = next(n for n, each in enumerate(outer.expressions) if each is inner)
             visible = outer.expressions if outer.recursive else outer.expressions[:place]
         elif isinstance(clause := outer.args.get("with_"), exp.With) and clause is not inner:

@@ -97,15 +97,15 @@ def run(project: str, dataset: str, topic: str, timeout_s: float) -> int:
 
 
 def make_probes(catalog: Catalog, now_ns: int) -> tuple[list[Probe], Mapping[str, str]]:
-    """Return an event for each stream, and why there is none, by stream; `now_ns` is ns since the epoch.
+    """Return an event for each stream, and by stream why there is none; `now_ns` is ns since the epoch.
 
-    It is of the stream's current topic, or the newest where none is current. The clock is also the seed, so
-    that no event's id repeats.
+    It is from the stream's current topic, or the newest one if none is current. The clock is also the seed,
+    so that ids never repeat.
 
     Raises:
-        SmokeError: no sample can be made of a type: `python -m decoder check` would have said so.
+        SmokeError: a sample of a type cannot be made; `python -m decoder check` reports the same.
     """
-    now, rng = datetime.fromtimestamp(now_ns / 1e9, UTC), Random(now_ns)  # noqa: S311 - no secret
+    now, rng = datetime.fromtimestamp(now_ns / 1e9, UTC), Random(now_ns)  # noqa: S311 - not a secret
     probes, untested = [], {}
     for stream in dict.fromkeys(catalog.stream_of_topic.values()):
         topics = [catalog.topics[name] for name, of in catalog.stream_of_topic.items() if of == stream]

@@ -56,8 +56,8 @@ def left_out(lines: str) -> str:
     counts = Counter(name for names in tests for name in names)
     summary = [f"NOT RUN: {len(tests)} tests, as programs that they need are not here:", ""]
     for name, count in counts.most_common():
-        summary += [f"{count:4} need {TOOLS[name].title}: {problem(name)}"]
-        summary += [f"     {line}" for line in how_to_install(name)]
+        summary += [f"{count:5}  {TOOLS[name].title}: {problem(name) or 'it got no Kafka'}"]
+        summary += [f"           {line}" for line in how_to_install(name)]
     return "\n".join(["", *summary, ""])
 
 

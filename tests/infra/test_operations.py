@@ -45,6 +45,16 @@ def test_the_settings_are_those_that_the_bridge_reads() -> None:
     assert sorted(listed) == sorted(environment.asked_for | elsewhere)
 
 
+def test_the_functions_settings_are_those_that_it_reads() -> None:
+    """The function's table has every name that its source looks up, and none that it does not."""
+    sources = [REPOSITORY / "main.py", REPOSITORY / "logs.py"]
+    sources += [*(REPOSITORY / "sink").glob("*.py"), *(REPOSITORY / "decoder").glob("*.py")]
+    looked_up = r"(?:environ\.get\(|environ\[|environment, )\"([A-Z_]+)\""
+    read = {name for source in sources for name in re.findall(looked_up, source.read_text())}
+    section = SETTINGS_PAGE.partition("## The function\n")[2]
+    assert sorted(re.findall(r"^\| `([A-Z_]+)` \|", section, re.MULTILINE)) == sorted(read)
+
+
 def test_the_metrics_are_those_that_the_bridge_has() -> None:
     """The list of metrics has every name of /metrics, and none that is not there."""
     text = generate_latest(Status(lambda: 0.0).registry).decode()

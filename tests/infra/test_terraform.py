@@ -24,6 +24,7 @@ ACCEPTED = {
         "google_storage_bucket.build",
     ): "sources and bills of material; audit logs tell who read them",
 }
+CHECKOV = REPOSITORY / ".venv-checkov" / "bin" / "checkov"
 # The provider's own schema and a checker of it, where somebody put them beside the repository.
 CHECKER = REPOSITORY.parent / "shared" / "tools" / "check_terraform.py"
 
@@ -148,9 +149,10 @@ def test_the_readme_has_the_inputs_and_outputs() -> None:
 
 def test_the_scan_finds_nothing_new() -> None:
     """Checkov's findings are those that are accepted, no more and no fewer."""
+    assert CHECKOV.exists(), "make .venv-checkov/ready installs checkov"
     scan = subprocess.run(
         [
-            *(os.environ.get("CHECKOV", "checkov"), "-d", "terraform", "--framework", "terraform"),
+            *(str(CHECKOV), "-d", "terraform", "--framework", "terraform"),
             *("--quiet", "--compact", "--skip-download"),
         ],
         cwd=REPOSITORY,

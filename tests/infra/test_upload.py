@@ -22,7 +22,13 @@ from local.processes import Process, accepts, free_port
 REPOSITORY = Path(__file__).parents[2]
 MODULES = {"main.py", "push.py", "envelope.py", "rejection.py", "logs.py"}
 TOP_LEVEL = {*MODULES, "requirements.txt", "streams.yaml"}
-IN_FOLDERS = ["decoder/*.py", "decoder/schemas/*/*.avsc", "sink/*.py", "sink/tables/*"]
+IN_FOLDERS = [
+    "decoder/*.py",
+    "decoder/schemas/*/*.avsc",
+    "decoder/schemas/*/types/*.avsc",
+    "sink/*.py",
+    "sink/tables/*",
+]
 RUNTIME = "python313"
 # The services that `gcloud functions deploy` asks, by the names of its properties.
 ASKED = ["CLOUDFUNCTIONS", "SERVICEUSAGE", "CLOUDBUILD"]
@@ -160,13 +166,16 @@ def test_the_function_and_nothing_else_is_uploaded(tmp_path: Path) -> None:
 
 @pytest.mark.needs("gcloud")
 def test_what_nobody_named_is_not_uploaded(source: Path, tmp_path: Path) -> None:
-    """A new file stays here, also beside the function's own: a key, a payload, bytecode, a folder."""
+    """A new file stays here, unless it is a schema or a shared type: a key, a payload, bytecode, a folder."""
     names = {str(path.relative_to(source)) for path in source.rglob("*") if path.is_file()}
     copy([*names, ".gcloudignore"], tmp_path)
+    shared = {"decoder/schemas/types/Money.avsc", "decoder/schemas/a_topic/types/Address.avsc"}
+    touch(shared, tmp_path)
     touch([".env", "key.json", "new.py", "new/main.py", ".git/main.py", "decoder/.env"], tmp_path)
     touch(["decoder/payload.bin", "decoder/new/main.py", "decoder/__pycache__/avro.pyc"], tmp_path)
+    touch(["decoder/schemas/identity.json", "decoder/schemas/a_topic/types/payload.bin"], tmp_path)
     touch(["decoder/schemas/a_topic/payload.bin", "sink/new/table.json", "sink/tables/rows.csv"], tmp_path)
-    assert files(deploy(tmp_path, tmp_path.with_name("gcloud"))) == names
+    assert files(deploy(tmp_path, tmp_path.with_name("gcloud"))) == names | shared
 
 
 @pytest.mark.needs("gcloud")

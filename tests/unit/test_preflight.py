@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from local import pubsub
+from local import pubsub, real_kafka
+from tests.conftest import kafka_cannot_be_fetched
 from tests.tools import ROOT, TOOLS, needed_by, problem
 
 JAVA_17 = "echo 'openjdk version \"17.0.15\" 2025-04-15' >&2"
@@ -170,20 +171,20 @@ def test_tests_without_their_programs_are_skipped_and_counted(
     assert done.returncode == 0, done.stdout
     assert "1 passed, 2 skipped" in done.stdout
     assert "NOT RUN: 2 tests" in done.stdout
-    assert "   1 need Java 17 or newer: not installed\n     Debian: apt install" in done.stdout
-    assert "   1 need Terraform 1.11 or newer: not installed" in done.stdout
+    assert "    1  Java 17 or newer: not installed\n           Debian: apt install" in done.stdout
+    assert "    1  Terraform 1.11 or newer: not installed" in done.stdout
 
 
 def test_several_runs_are_summed_up(tmp_path: Path) -> None:
     """With LEFT_OUT the counts of each pytest go to one file, which `make test` prints at its end."""
     file = tmp_path / "left-out"
-    for name in ("first", "second"):
+    for name, workers in {"first": (), "second": ("-n", "2")}.items():
         (tmp_path / name).mkdir()
-        done = pytest_of(TESTS.replace("maven", "javac"), tmp_path / name, LEFT_OUT=str(file))
+        done = pytest_of(TESTS.replace("maven", "javac"), tmp_path / name, *workers, LEFT_OUT=str(file))
         assert "NOT RUN" not in done.stdout
     done = run(str(tmp_path / "first" / "bin"), "tests.preflight", "--left-out", str(file))
     assert "NOT RUN: 4 tests" in done.stdout
-    assert "   2 need javac, the compiler of a JDK: not installed" in done.stdout
+    assert "    2  javac, the compiler of a JDK: not installed" in done.stdout
 
 
 def test_under_ci_they_fail(tmp_path: Path) -> None:
@@ -192,6 +193,27 @@ def test_under_ci_they_fail(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "1 passed, 2 errors" in done.stdout
     assert "needs Terraform 1.11 or newer (not installed)" in done.stdout
+
+
+def test_a_kafka_that_cannot_be_fetched_is_asked_for_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Maven without a network is a reason to skip, in its own words, and is not tried for each test."""
+    calls = tmp_path / "calls"
+    programs = {
+        "java": JAVA_17,
+        "mvn": f"echo >> {calls}; echo '[ERROR] repo.maven.apache.org: no route'; exit 1",
+    }
+    monkeypatch.setenv("PATH", path_with(tmp_path / "bin", programs))
+    monkeypatch.setattr(real_kafka, "JARS", tmp_path / "jars")
+    kafka_cannot_be_fetched.cache_clear()
+    for _ in range(2):
+        assert (
+            kafka_cannot_be_fetched()
+            == f"Maven did not get Apache Kafka {real_kafka.VERSION}: [ERROR] repo.maven.apache.org: no route"
+        )
+    kafka_cannot_be_fetched.cache_clear()
+    assert calls.read_text() == "\n"
 
 
 def test_a_mark_of_no_tool_is_an_error(tmp_path: Path) -> None:

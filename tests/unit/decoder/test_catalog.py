@@ -67,17 +67,28 @@ def test_same_type_in_two_topics(load: Load) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["string", "int", "long", {"type": "string", "logicalType": "uuid"}, {"type": "long"}], ids=str
+    "kind",
+    [
+        "string",
+        "int",
+        "long",
+        {"type": "long"},
+        {"type": "string", "logicalType": "uuid"},
+        {"type": "fixed", "name": "Uuid", "size": 16, "logicalType": "uuid"},
+    ],
+    ids=str,
 )
 def test_allowed_ids(load: Load, kind: object) -> None:
-    """An id is text or a whole number."""
+    """An id is text, a whole number, or a UUID in 16 bytes."""
     assert load({"t/A.avsc": _with_field("id", kind)}).types
 
 
-def test_timestamps_may_have_micros(load: Load) -> None:
-    """A timestamp is of milliseconds or microseconds."""
-    micros = {"type": "long", "logicalType": "timestamp-micros"}
-    assert load({"t/A.avsc": _with_field("timestamp", micros)}).types
+@pytest.mark.parametrize("unit", ["millis", "micros", "nanos"])
+@pytest.mark.parametrize("zone", ["", "local-"])
+def test_allowed_timestamps(load: Load, zone: str, unit: str) -> None:
+    """A timestamp is of any of Avro's timestamp types."""
+    kind = {"type": "long", "logicalType": f"{zone}timestamp-{unit}"}
+    assert load({"t/A.avsc": _with_field("timestamp", kind)}).types
 
 
 @pytest.mark.parametrize(
@@ -91,6 +102,8 @@ def test_timestamps_may_have_micros(load: Load) -> None:
         {"type": "array", "items": "string"},
         {"type": "enum", "name": "E", "symbols": ["string"]},
         {"type": "bytes", "logicalType": "string"},
+        {"type": "fixed", "name": "F", "size": 16},
+        {"type": "int", "logicalType": "date"},
     ],
     ids=str,
 )
@@ -107,7 +120,7 @@ def test_id_of_another_type_is_named(load: Load, kind: object) -> None:
         "long",
         "string",
         {"type": "int", "logicalType": "date"},
-        {"type": "long", "logicalType": "local-timestamp-millis"},
+        {"type": "long", "logicalType": "time-micros"},
         {"type": "string", "logicalType": "timestamp-millis"},
         {"type": "int", "logicalType": "timestamp-millis"},
     ],

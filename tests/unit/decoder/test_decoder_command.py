@@ -11,7 +11,7 @@ import pytest
 from decoder import __main__ as command
 from decoder.catalog import Catalog
 from decoder.registry import connect
-from decoder.streams import CatalogError
+from decoder.streams import CATALOG, CatalogError
 from tests.unit.decoder.making import STREAMS, Load, with_fields
 from tests.unit.decoder.schema_registry import SchemaRegistry
 
@@ -171,3 +171,27 @@ def test_version_that_can_read_the_last_passes_the_check(
     monkeypatch.setattr(command, "load_catalog", lambda: loaded)
     assert command.main(["check"]) == 0
     assert capsys.readouterr().out.endswith("ok: 1 types, 1 topics, 1 tables\n")
+
+
+def test_check_prints_errors_warnings_and_notes(
+    load: Load, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Warnings and notes go to standard error and do not fail the check; a version that misreads does."""
+    monkeypatch.setenv(CATALOG, str(tmp_path))
+    field = {"name": "x", "type": "long", "logicalType": "date"}
+    appended = with_fields(field, {"name": "y", "type": "int", "default": 0}, schema_version=2)
+    load({"t/A.avsc": with_fields(field), "t/A2.avsc": appended})
+    assert command.main(["check"]) == 0
+    out, err = capsys.readouterr()
+    assert out.endswith("ok: 1 types, 1 topics, 1 tables\n")
+    warning, *rest = err.splitlines()
+    assert warning.startswith(
+        "warning: schemas/t/A.avsc: field x: the logicalType next to its type is ignored"
+    )
+    assert [line.split(": ")[0] for line in rest] == ["warning", "note", "note"]
+    load({"t/A2.avsc": with_fields({**field, "name": "y", "default": 0}, schema_version=2)})
+    assert command.main(["check"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines()[-1].startswith("schemas/t/A2.avsc: version ")
+    assert "misreads bytes of version" in err

@@ -67,4 +67,4 @@ def test_a_terminal_gets_no_bytes(
     path.write_text(json.dumps(_EVENT))
     monkeypatch.setattr(sys, "stdout", SimpleNamespace(isatty=lambda: True, buffer=io.BytesIO()))
     assert command.main(["encode", *_TYPE, str(path)]) == 1
-    assert capsys.readouterr().err.startswith("a payload is binary: send it to a file")
+    assert capsys.readouterr().err.startswith("the payload is binary: redirect it to a file")

@@ -208,9 +208,9 @@ def test_a_schema_is_extended_once(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[bool] = []
 
     class Counting(Writer):
-        def __init__(self, *args: object, keep_extra: bool = False) -> None:
+        def __init__(self, *args: object, keep_extra: bool = False, **more: object) -> None:
             made.append(keep_extra)
-            super().__init__(*args, keep_extra=keep_extra)  # type: ignore[arg-type]
+            super().__init__(*args, keep_extra=keep_extra, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(foreign, "Writer", Counting)
     of = event_type(_schema())

@@ -33,24 +33,56 @@ def test_streams_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("streams", "said"),
     [
-        (["orders: {topics: [{name: a, version: 1, current: true}]}"], r"missing required field `table`"),
-        (["orders: {table: orders}"], r"missing required field `topics`"),
-        (["orders: {table: orders, topics: []}"], r"length >= 1 - at `\$\.streams\[\.\.\.\]\.topics`"),
-        ([_topic("{version: 1, current: true}")], "missing required field `name`"),
-        ([_topic("{name: '', version: 1, current: true}")], r"length >= 1 .*\.name`"),
-        ([_topic(f"{{name: {'n' * 250}, version: 1, current: true}}")], r"length <= 249 .*\.name`"),
-        ([_topic("{name: a, version: -1, current: true}")], r">= 0 .*\.version`"),
-        ([_topic("{name: a, version: one, current: true}")], r"got `str` .*\.version`"),
-        ([_topic("{name: a, version: 1}")], "missing required field `current`"),
-        ([_topic("{name: a, version: 1, current: 1}")], r"Expected `bool`.*\.current`"),
-        ([_topic("{name: a, version: 1, current: true, curent: 1}")], "unknown field `curent`"),
-        ([_ORDERS.replace("{table", "{tabel: x, table")], "unknown field `tabel`"),
-        ([_ORDERS.replace("table: orders", "table: Orders-1")], r"matching regex .*\.table`"),
+        (
+            ["orders: {topics: [{name: a, version: 1, current: true}]}"],
+            "stream orders: Object missing required field `table`",
+        ),
+        (["orders: {table: orders}"], "stream orders: Object missing required field `topics`"),
+        (["orders: {table: orders, topics: []}"], r"stream orders: topics: .* length >= 1"),
+        (["orders: {table: orders, topics: 3}"], r"stream orders: topics: Expected `array`, got `int`"),
+        (["orders: 3"], r"stream orders: Expected `object`, got `int`"),
+        (
+            [_topic("{version: 1, current: true}")],
+            "stream orders, topic number 1: .*missing required field `name`",
+        ),
+        ([_topic("{name: '', version: 1, current: true}")], r"stream orders, topic number 1: name: .*>= 1"),
+        ([_topic("3")], r"stream orders, topic number 1: Expected `object`, got `int`"),
+        (
+            [_topic(f"{{name: {'n' * 250}, version: 1, current: true}}")],
+            r"stream orders, topic n+: name: .*length <= 249",
+        ),
+        (
+            [_ORDERS, _topic("{name: a, version: -1, current: true}").replace("orders", "other")],
+            r"stream other, topic a: version: Expected `int` >= 0",
+        ),
+        (
+            [_topic("{name: a, version: one, current: true}")],
+            "stream orders, topic a: version: Expected `int`, got `str`",
+        ),
+        ([_topic("{name: a, version: 1}")], "stream orders, topic a: .*missing required field `current`"),
+        (
+            [_topic("{name: a, version: 1, current: 1}")],
+            "stream orders, topic a: current: Expected `bool`",
+        ),
+        (
+            [_topic("{name: a, version: 1, current: true, curent: 1}")],
+            "stream orders, topic a: .*unknown field `curent`",
+        ),
+        (
+            [_topic("{name: a, version: 1, current: true, limits: {depth: 0}}")],
+            r"stream orders, topic a: limits\.depth: Expected `int` >= 1",
+        ),
+        (
+            [_topic("{name: a, version: 1, current: true, id: header..id}")],
+            "stream orders, topic a: id: Expected `str` matching",
+        ),
+        ([_ORDERS.replace("{table", "{tabel: x, table")], "stream orders: .*unknown field `tabel`"),
+        ([_ORDERS.replace("table: orders", "table: Orders-1")], "stream orders: table: .*matching regex"),
     ],
 )
 def test_wrong_entry_is_named(tmp_path: Path, streams: list[str], said: str) -> None:
-    """A key that is missing, unknown or of a wrong kind stops the load; the error names file and key."""
-    with pytest.raises(CatalogError, match=rf"^streams\.yaml: .*{said}"):
+    """A key that is missing, unknown or of a wrong kind stops the load: the error names stream and topic."""
+    with pytest.raises(CatalogError, match=rf"^streams\.yaml: {said}"):
         load_streams(_file(tmp_path, *streams))
 
 

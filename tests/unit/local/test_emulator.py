@@ -102,7 +102,7 @@ def test_duckdb_has_bounds(spill: Path) -> None:
     """DuckDB has a memory limit, one thread, and a folder for what exceeds the limit; times stay UTC."""
     settings = ("memory_limit", "threads", "temp_directory", "TimeZone")
     query = "SELECT " + ", ".join(f"current_setting('{name}')" for name in settings)
-    assert _engine().execute(query).fetchall() == [("572.2 MiB", 1, str(spill), "UTC")]
+    assert _engine().execute(query).fetchall() == [("122.0 MiB", 1, str(spill), "UTC")]
 
 
 @pytest.mark.parametrize(

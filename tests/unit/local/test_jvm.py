@@ -34,7 +34,7 @@ def test_the_pubsub_emulator_has_a_heap_limit(monkeypatch: pytest.MonkeyPatch) -
     """The script passes the options to Java, and an -Xmx of the user comes last, so it wins."""
     monkeypatch.setenv("CLOUD_PUBSUB_EMULATOR_OPTS", "-Xmx2g -Dx=y")
     run = subprocess.run(pubsub.emulator_command(1), capture_output=True, text=True, check=True)
-    assert run.stdout.startswith("-Xmx512m ")
+    assert run.stdout.startswith("-Xmx256m ")
     assert run.stdout.endswith(" -Xmx2g -Dx=y\n")
 
 

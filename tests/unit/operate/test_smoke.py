@@ -121,7 +121,7 @@ def test_a_stream_that_the_registry_alone_knows_is_not_tested(load: Load) -> Non
     probes, untested = smoke.make_probes(loaded, NOW_NS)
     assert [probe.stream for probe in probes] == ["other"]
     assert list(untested) == ["s"]
-    assert "schemas/t/A.avsc: a value in the framing confluent begins with the id" in untested["s"]
+    assert "schemas/t/A.avsc: values with the framing confluent begin with the schema" in untested["s"]
 
 
 def test_an_event_over_the_limits_is_an_error_that_names_its_schema(load: Load) -> None:
