@@ -127,7 +127,7 @@ def test_own_events_are_sent_and_counted(catalog: Catalog, tmp_path: Path) -> No
         (("orders_v1", "Order", "-"), "", "topic orders_v1 has no type 'Order': it has shop.Order"),
         (("orders_v1", "shop.Order", "-"), '{"id": 5}', "-: not an event of shop.Order: id: "),
         (("orders_v1", "shop.Order", "-"), ORDER % 1 + "{}", "-, line 2: not an event of shop.Order: id: "),
-        (("orders_v1", "shop.Order", "-"), "nonsense", "-: not an event, which is a JSON object"),
+        (("orders_v1", "shop.Order", "-"), "nonsense", "-: not a JSON object"),
         (("orders_v1", "shop.Order", "/nowhere"), "", "/nowhere: No such file or directory"),
     ],
 )
