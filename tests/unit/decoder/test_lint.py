@@ -1,4 +1,4 @@
-"""`check`'s warnings: what loads and is hardly meant."""
+"""`check`'s warnings: what loads but is probably a mistake."""
 
 import json
 from pathlib import Path
