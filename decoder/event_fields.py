@@ -100,11 +100,11 @@ def _path_problem(schema: Node, column: str, path: str, named: Mapping[str, Node
         return None
     said = f"field {path!r} must be {words} and not null, it is {str(field['type'])[:_MAX_SHOWN]}"
     if isinstance(field.get("logicalType"), str):
-        said += f"; {misplaced_logical_type(field)}"
+        said += f"; {beside(field)}"
     return said
 
 
-def misplaced_logical_type(field: Node) -> str:
+def beside(field: Node) -> str:
     """Return what is wrong with a logicalType that stands next to a field's type, and the right form."""
     right = f'"type": {{"type": "{kind_of(field["type"])}", "logicalType": "{field["logicalType"]}"}}'
     return f"the logicalType next to its type is ignored: write {right}"

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from decoder.catalog import Catalog
-from decoder.event_fields import misplaced_logical_type
+from decoder.event_fields import beside
 from decoder.findings import Findings
 from decoder.identity import IDENTITY_FILE
 from decoder.leaves import LOGICAL_TYPES, Node, logical_type
@@ -18,7 +18,7 @@ _DURATION = ("fixed", "duration", 12)
 
 
 def lint(catalog: Catalog, schemas: Path) -> Findings:
-    """Return what is probably a mistake in the files of a catalog."""
+    """Return what is hardly meant in the files of a catalog."""
     findings = Findings()
     _files(findings, schemas)
     by_file: dict[str, list[tuple[str, Version]]] = {}
@@ -75,7 +75,7 @@ def _ignored(node: Node, path: tuple[str, ...]) -> Iterator[str]:
         here = (*path, field["name"])
         if "logicalType" in field:
             if isinstance(field["type"], str):
-                yield f"field {'.'.join(here)}: {misplaced_logical_type(field)}"
+                yield f"field {'.'.join(here)}: {beside(field)}"
             else:
                 yield f"field {'.'.join(here)}: the logicalType next to its type is ignored: put it into that"
         yield from _ignored(field["type"], here)
