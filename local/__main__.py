@@ -15,6 +15,8 @@ def main() -> int:
     except KeyboardInterrupt:
         print("local: stopped", file=sys.stderr)
         return 130
+    finally:
+        interrupts.ignore()
 
 
 if __name__ == "__main__":

@@ -38,7 +38,9 @@ def _changed_files(before: Path, after: Path) -> list[str]:
         **dict.fromkeys(old.keys() - new.keys(), "removed"),
         **{name: "changed" for name in old.keys() & new.keys() if old[name] != new[name]},
     }
-    named = [f"{name} {words[name]}" for name in sorted(words)]
+    named = [
+        f"{name} {words[name]}" for name in sorted(words, key=lambda each: (each != "streams.yaml", each))
+    ]
     return named if len(named) <= NAMED else [*named[:NAMED], f"and {len(named) - NAMED} more files"]
 
 

@@ -43,6 +43,11 @@ class Interrupts:
         """Raise no more: what follows ends processes."""
         self._armed = False
 
+    def ignore(self) -> None:
+        """Ignore the signals: all is done, and Python would die of them while it tidies up."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Hold a signal back until the block is over: a process is made and noted, or neither."""

@@ -68,7 +68,13 @@ class Local:
     def state(self) -> State:
         """Return where its stack listens, once all is up."""
         run = self.run()
-        eventually(lambda: self.note_children() and (run / runs.STATE).exists(), 60)
+
+        def is_up() -> bool:
+            self.note_children()
+            assert self.popen.poll() is None, self.output()
+            return (run / runs.STATE).exists()
+
+        eventually(is_up, 60)
         return runs.running(run.name)
 
     def wait(self) -> int:

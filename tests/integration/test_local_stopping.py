@@ -25,14 +25,15 @@ def reach(local: Local, moment: str) -> None:
         eventually(lambda: local.note_children() and (run / f"{moment}.pid").exists(), 30)
 
 
-@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("again", [False, True])
 @pytest.mark.parametrize("moment", ["import", "pubsub", "function", "bridge"])
-def test_ctrl_c_during_the_start_is_one_line(moment: str, times: int, tmp_path: Path) -> None:
-    """Interrupted before all is up, once or twice, it says so in a line, exits 130 and leaves nothing."""
+def test_ctrl_c_during_the_start_is_one_line(moment: str, *, again: bool, tmp_path: Path) -> None:
+    """Interrupted before all is up, once or on and on, it says so in a line, exits 130 and leaves nothing."""
     with in_a_file(tmp_path / "output", "--keep", *EMBEDDED) as local:
         reach(local, moment)
-        for _ in range(times):
-            local.say(INT)
+        local.say(INT)
+        if again:
+            eventually(lambda: _hammer(local), 30)
         assert local.wait() == 130, local.output()
         last = local.output().splitlines()[-1]
     assert last == "local: stopped"
@@ -52,6 +53,8 @@ def test_a_signal_while_it_runs_ends_it_with_a_verdict(
         eventually(lambda: _arrived(local), 30)
         for number in numbers:
             local.say(number)
+        if len(numbers) > 1:
+            eventually(lambda: _hammer(local), 30)
         code = local.wait()
         last = local.output().splitlines()[-1]
     assert "Traceback" not in local.output()
@@ -110,6 +113,13 @@ def _arrived(local: Local) -> bool:
     local.note_children()
     log = local.run() / "function.log"
     return log.exists() and b'"inserted"' in log.read_bytes()
+
+
+def _hammer(local: Local) -> bool:
+    """Send SIGINT each time that this is called, and return whether it has ended."""
+    local.note_children()
+    local.say(INT)
+    return local.popen.poll() is not None
 
 
 def _catches(pid: int, number: signal.Signals) -> bool:
