@@ -41,6 +41,7 @@ def test_the_tutorial_works(tmp_path: Path) -> None:
     said = output.read_text()
     assert "types added: shop.OrderPlaced (orders_v1_topic)" in said
     assert "types changed: shop.OrderPlaced (orders_v1_topic)" in said
+    assert said.count("The function is up again.") == 2
 
 
 def _type(block: Part, shown: Part | None, folder: Path) -> None:
