@@ -13,7 +13,7 @@ import fastavro
 import pytest
 
 from decoder.streams import ROOT
-from local import pids
+from local import pids, tables
 from tests.integration.locally import COMMAND, EMBEDDED, Local, in_a_file
 from tests.integration.waiting import eventually
 
@@ -176,6 +176,9 @@ def test_a_type_without_a_schema_is_mended_and_replayed(catalog: Catalog, tmp_pa
         assert json.loads(replayed.stdout.splitlines()[-1])["published"] >= 1
         found = eventually(rows(local, "SELECT * FROM events.orders_unique WHERE event_id = 'r-1'"))
         assert json.loads(str(found[0]["event_json"]).replace("'", '"'))["note"] == "late"
+        repeats = tables.count_repeats(local.state().bigquery, ("orders", "dead_letters"))
+        assert repeats.rows == 0
+        assert repeats.beyond >= 1
         local.say(signal.SIGINT)
         assert local.wait() == 0
     summary = json.loads(local.output().splitlines()[-1])
@@ -208,10 +211,6 @@ def test_a_wrong_catalog_does_not_stop_what_runs(catalog: Catalog, tmp_path: Pat
     options = ("--keep", "--rate", "20", "--catalog", str(catalog.folder), *EMBEDDED)
     with in_a_file(tmp_path / "output", *options) as local:
         local.state()
-        catalog.add_type("orders_v1", "Order", added="x")
-        eventually(
-            lambda: "orders_v1/Order.avsc changed: types changed: shop.Order (orders_v1)" in local.output()
-        )
         (catalog.folder / "schemas" / "orders_v1" / "Order.avsc").write_text('{"type": "rec')
         eventually(lambda: "The catalog on disk is wrong, the one before goes on" in local.output())
         for name in ("function", "bridge"):
@@ -222,6 +221,10 @@ def test_a_wrong_catalog_does_not_stop_what_runs(catalog: Catalog, tmp_path: Pat
         count = rows(local, "SELECT COUNT(*) AS n FROM events.orders WHERE event_json IS NOT NULL")
         before = count()[0]["n"]
         eventually(lambda: int(str(count()[0]["n"])) > int(str(before)), 45)
+        catalog.add_type("orders_v1", "Order", added="x")
+        eventually(
+            lambda: "orders_v1/Order.avsc changed: types changed: shop.Order (orders_v1)" in local.output()
+        )
         local.say(signal.SIGINT)
         assert local.wait() == 0
     assert json.loads(local.output().splitlines()[-1])["lost"] == 0
