@@ -1,4 +1,4 @@
-"""What loads and is hardly meant: files that nothing reads, ignored logical types, a name without a type."""
+"""What loads but is probably a mistake: files that nothing reads, ignored logical types, a missing name."""
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches

@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from local.terminal import printable
+
 # JSON allows these unescaped, but a terminal acts on them: DEL, C1, and changes of text direction.
 _UNSAFE = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
@@ -22,10 +24,10 @@ def print_table(console: Console, rows: RowIterator, limit: int) -> None:
     """Print a table of at most `limit` rows (0: all), then the number of rows shown and in all."""
     table = Table(box=None, pad_edge=False)
     for field in rows.schema:
-        table.add_column(Text(_visible(field.name)))
+        table.add_column(Text(printable(field.name)))
     shown = 0
     for values in _first(rows, limit):
-        table.add_row(*(Text(_visible(_text(_each(_readable, value)))) for value in values))
+        table.add_row(*(Text(printable(_text(_each(_readable, value)))) for value in values))
         shown += 1
     total = rows.total_rows or shown
     if shown < total:
@@ -100,8 +102,3 @@ def _each(change: Callable[[object], object], value: object) -> object:
     if isinstance(value, list):
         return [_each(change, inner) for inner in value]
     return change(value)
-
-
-def _visible(text: str) -> str:
-    """Return the text with everything escaped that a terminal would act on instead of showing."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

@@ -1,4 +1,4 @@
-"""Settings of the bridge that `python -m local` passes on; docs/operations.md lists them."""
+"""Settings of the bridge that `python -m local` passes on; docs/settings.md lists them."""
 
 import argparse
 
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="one of the bridge's settings in docs/operations.md, such as BRIDGE_ORDERING=key; repeatable",
+        help="one of the bridge's settings in docs/settings.md, such as BRIDGE_ORDERING=key; repeatable",
     )
 
 

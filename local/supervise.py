@@ -6,7 +6,7 @@ from pathlib import Path
 from decoder.streams import CATALOG
 from local import stack as stacks
 from local.interrupts import interrupts
-from local.processes import Process, StartError
+from local.processes import Process, StartError, accepts
 from local.stack import Stack
 
 AGAIN = ("function", "bridge")
@@ -23,8 +23,10 @@ class Supervisor:
         self._again = again
         self._topics = [topic.name for stream in stack.streams.values() for topic in stream.topics]
         self._snapshot = stack.snapshot
+        self._ports = {"function": stack.state.function_port, "bridge": stack.state.bridge_port}
         self._quick = dict.fromkeys(AGAIN, 0)
         self._given_up: set[str] = set()
+        self._starting: set[str] = set()
 
     @property
     def bridge(self) -> Process:
@@ -55,6 +57,10 @@ class Supervisor:
             process.stop()  # its group: a worker that outlived it would keep the port
             self._start(name)
             lines.append(f"The {name} ended with {code}: started again.")
+        for name in sorted(self._starting):
+            if accepts(self._ports[name]):
+                self._starting.discard(name)
+                lines.append(f"The {name} is up again.")
         return lines
 
     def restart_function(self, snapshot: Path) -> None:
@@ -82,3 +88,4 @@ class Supervisor:
             else:
                 process = stacks.start_bridge(state, self._topics, log, self._stack.bridge_env)
             self._stack.processes[name] = process
+        self._starting.add(name)

@@ -87,9 +87,16 @@ def _make(command: Command, world: World) -> str:
 
 def _python(command: Command, world: World) -> str:
     words = [_here(word, world) for word in command.words[1:]]
+    target = words.pop() if words[-2:-1] == [">"] else None
+    words = words[:-1] if target else words
     for name in re.findall(r"\S+\.bin\b", command.line):
         options = dict(itertools.pairwise(words))
-        (world.folder / name).write_bytes(world.value(options["--topic"], options["--type"]))
+        if name != target:
+            (world.folder / name).write_bytes(world.value(options["--topic"], options["--type"]))
+    for name in (word for word in words if word.endswith(".json")):
+        (world.folder / name).write_text(world.event(dict(itertools.pairwise(words))["--type"]))
+    if target:
+        return world.run(["bash", "-c", f"{shlex.join([str(world.python), *words])} > {target}"])
     return world.run([str(world.python), *words])
 
 

@@ -5,17 +5,20 @@ from collections.abc import Callable, Mapping
 
 from tests.docs.commands import CHECKS
 from tests.docs.output import PRINTED
-from tests.docs.pages import Part, blocks
+from tests.docs.pages import Part, blocks, section
 
 # A part of a block → the test that reads the block from its page and runs it.
 ELSEWHERE: Mapping[str, str] = {
     "kafka-consumer-groups.sh ": "tests/integration/test_moving.py",
     "sasl.jaas.config=": "tests/integration/test_moving.py",
 }
+TUTORIAL = ("README.md", "Your own event in five minutes")
 
 
 def elsewhere(block: Part) -> str | None:
     """Return the file of the test that has this block, None where it is one of these."""
+    if block.page == TUTORIAL[0] and block in section(*TUTORIAL):
+        return "tests/docs/test_tutorial.py"
     return next((test for part, test in ELSEWHERE.items() if part in block.text), None)
 
 

@@ -10,7 +10,7 @@ from rejection import Reason
 PRINTED: Mapping[str, str] = {
     r"^Starting Kafka": "make run with --exit",
     r'^\{"produced":': "make run with --exit",
-    r"cannot read version": "python -m decoder check of a catalogue with that fault",
+    r"misreads bytes of version": "python -m decoder check of a catalogue with that fault",
     r'^\{"executions":': "python -m tests.fuzz",
 }
 MORE = "…"

@@ -46,6 +46,21 @@ def blocks() -> list[Part]:
     ]
 
 
+def section(page: str, heading: str) -> list[Part]:
+    """Return the blocks of a page between a heading and the next of its level."""
+    tokens = _parsed(page)
+    starts = [
+        (token.map[0], inside.content)
+        for token, inside in itertools.pairwise(tokens)
+        if token.type == "heading_open" and token.tag == "h2" and token.map
+    ]
+    begin = next(line for line, text in starts if text == heading)
+    end = next((line for line, _ in starts if line > begin), None)
+    return [
+        block for block in blocks() if block.page == page and begin < block.line and block.line < (end or 1e9)
+    ]
+
+
 def spans() -> list[Part]:
     """Return the inline code of all pages, each text once a page."""
     found = [

@@ -12,6 +12,7 @@ from pathlib import Path
 from confluent_kafka import Consumer, Producer
 
 from decoder.rows import TYPE_HEADER
+from decoder.streams import CATALOG
 from tests.docs.pages import ROOT
 from tests.integration.waiting import eventually
 
@@ -84,7 +85,7 @@ class World:
         done = subprocess.run(
             command,
             cwd=folder or self.folder,
-            env={**os.environ, **self._servers},
+            env={**os.environ, CATALOG: str(self.folder / "tests" / "catalogue"), **self._servers},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -96,7 +97,7 @@ class World:
 
     def fails(self, command: list[str], folder: Path) -> str:
         """Run a command that must fail, on the folder's own catalogue; return what it says on stderr."""
-        own = {name: value for name, value in os.environ.items() if name != "CATALOG"}
+        own = {name: value for name, value in os.environ.items() if name != CATALOG}
         done = subprocess.run(
             command, cwd=folder, env=own, capture_output=True, text=True, timeout=120, check=False
         )
@@ -125,6 +126,12 @@ class World:
     def value(self, topic: str, item_type_name: str) -> bytes:
         """Return the value of a record of the type, from Kafka."""
         return self._record(topic, item_type_name)[0]
+
+    def event(self, item_type_name: str) -> str:
+        """Return the JSON of an event of delivery_changed."""
+        name = item_type_name.rpartition(".")[2]
+        sql = f"SELECT event_json FROM delivery_changed_unique WHERE event_type = '{name}' LIMIT 1"
+        return str(self.query(sql)[0]["event_json"])
 
     def _record(self, topic: str = TOPIC, item_type_name: str | None = None) -> tuple[bytes, str]:
         """Return a record's value and its type: any of the topic's that is no container, or of a type."""

@@ -9,7 +9,8 @@ import fastavro
 from fastavro.types import Schema
 
 from decoder.catalog import Catalog, load_catalog
-from tests.events.sample import Draft, Header, SampleEvent
+from decoder.sample_headers import sample_headers
+from tests.events.sample import Draft, SampleEvent
 
 _CONTAINERS = 0.03
 _FROZEN = Path(__file__).parents[1] / "catalogue"
@@ -37,30 +38,7 @@ def encode_either(draft: Draft, rng: Random) -> SampleEvent:
 
 def _record(draft: Draft, value: bytes, rng: Random) -> SampleEvent:
     name = draft.item_type_name
-    return SampleEvent(draft.topic, name, draft.event, draft.key, _headers(name, rng), value)
-
-
-def _headers(item_type_name: str, rng: Random) -> tuple[Header, ...]:
-    """Return the headers: those of every record, and now and then what few readers expect of a header."""
-    trace, span = rng.randbytes(16), rng.randbytes(8)
-    headers: list[Header] = [
-        ("item_type_name", item_type_name.encode()),
-        ("content-type", b"application/avro"),
-        ("source", item_type_name.partition(".")[0].encode() + b"-service"),
-        ("traceparent", f"00-{trace.hex()}-{span.hex()}-01".encode()),
-    ]
-    odd: tuple[tuple[Header, ...], ...] = (
-        (("x-hop", b"gateway"), ("x-hop", b"router")),
-        # https://github.com/census-instrumentation/opencensus-specs/blob/master/encodings/BinaryEncoding.md
-        (("grpc-trace-bin", b"\x00\x00" + trace + b"\x01" + span + b"\x02\x01"),),
-        (("correlation-id", None),),
-        (("tracestate", b""),),
-    )
-    (extra,) = rng.choices(((), *odd), (86, 4, 4, 4, 2))
-    headers += extra
-    if rng.choice((True, False, False)):
-        rng.shuffle(headers)
-    return tuple(headers)
+    return SampleEvent(draft.topic, name, draft.event, draft.key, sample_headers(name, rng), value)
 
 
 def _schema(draft: Draft) -> Schema:

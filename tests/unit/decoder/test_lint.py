@@ -1,4 +1,4 @@
-"""`check`'s warnings: what loads and is hardly meant."""
+"""`check`'s warnings: what loads but is probably a mistake."""
 
 import json
 from pathlib import Path
@@ -106,7 +106,6 @@ def test_files_that_nothing_reads(load: Load, tmp_path: Path) -> None:
             "t/A.avsc": with_fields(),
             "t/B.json": with_fields(),
             "t/A.examples.json": "[]",
-            "t/A.examples.jsonl": "",
             "t/C.examples.json": "[]",
             "t/notes.txt": "",
             "t/README.md": "",
