@@ -22,6 +22,7 @@ from envelope import Header
 from local.kafka import Cluster
 from local.processes import Process, free_port
 from local.pubsub import publisher, standin_command, subscriber, wait_until_ready
+from local.real_kafka import RealCluster
 from local.standin.faults import Fault, set_fault
 from local.standin.proxy import Proxy
 from tests.faults.ledger import Entry, Ledger, Verdict, entry_of
@@ -98,9 +99,8 @@ class Arena:
             raise
 
     def _open(self, *, proxied: bool) -> None:
-        create = getattr(self.kafka, "create_topic", None)
-        if create is not None:
-            create(self.topic, partitions=PARTITIONS)
+        if isinstance(self.kafka, RealCluster):
+            self.kafka.create_topic(self.topic, partitions=PARTITIONS)
         else:
             self.kafka.producer.list_topics(self.topic, timeout=10)  # asking the mock cluster makes it
         port = free_port()

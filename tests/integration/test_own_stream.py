@@ -72,11 +72,11 @@ def test_local_sends_events_of_the_stream(own: Path) -> None:
 def test_smoke_sends_an_event_of_the_stream(own: Path) -> None:
     """`operate smoke` finds a row of each of the six streams, by a deployment that is the local stack."""
     command = [sys.executable, "-m", "local", "--keep", "--events", "1", "--pubsub", "embedded"]
-    state_file = own / ".local" / "state.json"
     with (own / "output").open("w") as output:
         running = subprocess.Popen(command, cwd=own, env=own_environment(), stdout=output, stderr=output)
     try:
-        state = json.loads(eventually(lambda: state_file.exists() and state_file.read_bytes(), 60) or b"")
+        (file,) = eventually(lambda: list(own.glob(".local/run-*/state.json")), 60)
+        state = json.loads(file.read_bytes())
         servers = {
             "PUBSUB_EMULATOR_HOST": state["pubsub"],
             "BIGQUERY_EMULATOR_HOST": f"http://127.0.0.1:{state['bigquery_port']}",
