@@ -25,7 +25,7 @@ from docs.svg import Frame, Row, Run, Style, to_svg
 
 ROOT = Path(__file__).parents[1]
 SHOWN_ROOT = "~/kafka-to-bigquery"
-COLUMNS, LINES = 100, 30
+COLUMNS, LINES = 110, 30
 LOOK_EVERY_S = 0.1  # changes within are one frame
 ENDS_WITHIN_S = 20.0  # from Ctrl-C
 LAST_FRAME_S = 4.0
