@@ -53,7 +53,7 @@ def record(folder: Path, *arguments: str) -> tuple[str, list[str]]:
 
 
 def test_a_live_display_is_a_picture_of_several_frames(tmp_path: Path) -> None:
-    """What rich draws is there frame by frame, in color, 100 columns wide, without this machine's paths."""
+    """What rich draws is there frame by frame, in color, 110 columns wide, without this machine's paths."""
     (tmp_path / "draw.py").write_text(LIVE)
     picture, shown = record(
         tmp_path, "--seconds", "60", "--typed", "make run", f"{sys.executable} {tmp_path / 'draw.py'}"
@@ -62,7 +62,7 @@ def test_a_live_display_is_a_picture_of_several_frames(tmp_path: Path) -> None:
         [str(count)] for count in range(0, 50, 10)
     ]
     assert shown[0] == "$ make run"
-    assert "100" in shown[-1]
+    assert "110" in shown[-1]
     assert "~/kafka-to-bigquery/.local" in shown[-1]
     assert "<&>" in shown[-1]
     assert str(ROOT) not in picture
