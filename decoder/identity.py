@@ -29,13 +29,16 @@ def changed_identities(catalog: Catalog, schemas: Path) -> list[str]:
     record = _read(schemas / IDENTITY_FILE)
     found = []
     for (topic, name), event_type in catalog.types.items():
-        was, now = record.get(topic, {}).get(name, DEFAULT_FIELDS), event_type.fields
+        recorded, now = record.get(topic, {}).get(name), event_type.fields
+        was = recorded or DEFAULT_FIELDS
         if was != now:
+            has = "does not list it, which means" if recorded is None else "has"
             found.append(
                 f"{event_type.file}: {name} in topic {topic} has {_shown(now)}, but "
-                f"{schemas.name}/{IDENTITY_FILE} has {_shown(was)}: rows that were loaded before keep their "
-                "event_id, and a replay gives the same events another. If no event of the type was ever "
-                "loaded, or you accept that, run `python -m decoder check --accept` and commit the file"
+                f"{schemas.name}/{IDENTITY_FILE} {has} {_shown(was)}: rows that were loaded "
+                "before keep their event_id, and a replay gives the same events another. If no event of the "
+                "type was ever loaded, or you accept that, run `python -m decoder check --accept` and commit "
+                "the file"
             )
     return found
 

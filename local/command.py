@@ -120,7 +120,11 @@ def _parser() -> argparse.ArgumentParser:
     ending.add_argument("--keep", action="store_true", help="stay up, and produce on (default on a terminal)")
     commands = parser.add_subparsers(dest="command", metavar="")
     of_a_run = argparse.ArgumentParser(add_help=False)
-    of_a_run.add_argument("--run", metavar="NAME", help="of several running stacks, that of .local/NAME")
+    of_a_run.add_argument(
+        "--run",
+        metavar="NAME",
+        help="of several running stacks, the one whose folder is .local/NAME",
+    )
     query.add_arguments(
         commands.add_parser(
             "query", parents=[of_a_run], help='ask the running pipeline\'s BigQuery: query "SELECT …"'
@@ -130,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser(
             "send",
             parents=[of_a_run],
-            help="send one's own events, or samples of one type, into the running pipeline's Kafka",
+            help="send your own events, or samples of one type, to the running pipeline's Kafka",
         )
     )
     commands.add_parser(

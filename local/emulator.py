@@ -1,4 +1,4 @@
-"""`python -m local.emulator FOLDER start …`: bqemulator without what grows, costs, or answers wrongly.
+"""`python -m local.emulator FOLDER start …`: bqemulator without its growth, slow paths and wrong answers.
 
 It has no settings for these, so five of its functions are replaced before its own command line runs:
 

@@ -20,9 +20,10 @@ UV_LOCK = ROOT / "tests" / "requirements.txt"
 # What pip says of an index that it cannot talk to, before its "No matching distribution found".
 UNREACHABLE = re.compile(r"connection broken by|Max retries exceeded|Could not fetch URL")
 NO_INDEX = """\
-no package index can be reached. Check the network; behind a proxy, set HTTPS_PROXY; for an index of your
-own, set PIP_INDEX_URL or pip's configuration (`{python} -m pip config list` shows it). pip says:
-{said}"""
+no package index can be reached. pip said:
+{said}
+Check the network; behind a proxy, set HTTPS_PROXY; for an index of your own, set PIP_INDEX_URL or pip's
+configuration (`{python} -m pip config list` shows it). No package index can be reached."""
 NO_VENV = """\
 {python} cannot make virtual environments, as it has no module {module}. Install it
 (Debian: apt install python{version}-venv; macOS: brew install python), then repeat the command."""

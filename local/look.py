@@ -25,10 +25,11 @@ NOT_ACKNOWLEDGED = (b"not acknowledged", b"did not take rows")
 
 
 class Look(msgspec.Struct, frozen=True):
-    """Counts since the start, some by stream; `rows` and `dead_letters` include repeats.
+    """Counts since the start, some by stream; `rows` and `dead_letters` are inserts, so they include repeats.
 
-    `at` is in seconds of the monotonic clock, `repeats` of when they were counted last. `retries` are
-    the bridge's, `unacknowledged` the log lines of the function that say that a message comes again.
+    `at` is in seconds of the monotonic clock, `repeats` of when they were counted last, with `stored` inserts
+    as `counted`. `retries` are the bridge's, `unacknowledged` the log lines of the function that say that a
+    message comes again.
     """
 
     at: float
@@ -37,6 +38,7 @@ class Look(msgspec.Struct, frozen=True):
     rows: dict[str, int]
     dead_letters: int
     repeats: tables.Repeats
+    counted: int
     retries: int
     unacknowledged: int
     newest_row: Mapping[str, object] | None
@@ -48,6 +50,11 @@ class Look(msgspec.Struct, frozen=True):
         return sum(self.rows.values()) + self.dead_letters
 
     @property
+    def arrived(self) -> int:
+        """Records that are in the tables, each once; since they were counted, as inserts."""
+        return self.repeats.records + max(0, self.stored - self.counted)
+
+    @property
     def lag(self) -> int:
         """Records that are in Kafka only."""
         return max(0, sum(self.produced.values()) - self.forwarded)
@@ -55,7 +62,7 @@ class Look(msgspec.Struct, frozen=True):
     @property
     def in_flight(self) -> int:
         """Records that are forwarded and not stored: in Pub/Sub or in the function."""
-        return max(0, self.forwarded - (self.stored - self.repeats.beyond))
+        return max(0, self.forwarded - self.arrived)
 
 
 class Rates(msgspec.Struct, frozen=True):
@@ -103,9 +110,8 @@ class Looker:
         self._retry_log = Tail(log)
         self._newest = Newest(self._client)
         self._repeats_at = 0.0
-        self._stored_of_repeats = 0
         self._looks: deque[Look] = deque()
-        self._last = Look(0, {}, 0, {}, 0, tables.Repeats(0, 0, 0), 0, 0, None, None)
+        self._last = Look(0, {}, 0, {}, 0, tables.Repeats(0, 0), 0, 0, 0, None, None)
 
     def look(self, bridge: Process) -> Look:
         """Ask every stage; `bridge` is the process that forwards now."""
@@ -180,11 +186,10 @@ class Looker:
 
     def _with_repeats(self, look: Look) -> Look:
         before = time.monotonic()
-        if before < self._repeats_at or look.stored == self._stored_of_repeats:
+        if before < self._repeats_at or look.stored == look.counted:
             return look
         try:
             repeats = tables.count_repeats(self._client, (*self._watched.tables, DEAD_LETTERS))
         finally:
             self._repeats_at = before + max(REPEATS_EVERY_S, (time.monotonic() - before) * REPEATS_SHARE)
-        self._stored_of_repeats = look.stored
-        return msgspec.structs.replace(look, repeats=repeats)
+        return msgspec.structs.replace(look, repeats=repeats, counted=look.stored)

@@ -81,6 +81,7 @@ class _Run:
         self._watcher = Watcher(catalog_files(), stack.snapshot, stack.catalog, stack.snapshot.parent)
         self._look: Look | None = None
         self._own_forwarded = 0
+        self._catalogs = 0
         self._topics = set(stack.catalog.topics)
         self._first_row_s: float | None = None
         self._stored, self._stored_at = 0, time.monotonic()
@@ -182,7 +183,9 @@ class _Run:
         self._topics = set(reload.catalog.topics)
 
     def _records(self, catalog: Catalog) -> Iterator[LocalRecord]:
-        return sample_records(catalog, self._options.seed, lambda: datetime.now(UTC))
+        # Each catalog has a seed of its own: the same one would give the same ids again.
+        self._catalogs += 1
+        return sample_records(catalog, self._options.seed + self._catalogs - 1, lambda: datetime.now(UTC))
 
     def _drain(self) -> None:
         """Wait a moment for what is on its way."""

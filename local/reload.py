@@ -48,7 +48,7 @@ class Watcher:
         try:
             folder, catalog = snapshot.take(self._files, target)
         except (CatalogError, OSError) as error:
-            return f"The catalog on disk is wrong, the one before goes on: {error}"
+            return f"The catalog on disk is invalid; the previous one stays in use: {error}"
         if changes.is_same(self._snapshot, folder):
             return None
         line = changes.describe(self._snapshot, folder, self._catalog, catalog)

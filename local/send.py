@@ -63,7 +63,7 @@ def send(state: State, parsed: argparse.Namespace) -> int:
     """Send what the arguments say, and print where it is.
 
     Raises:
-        SendError: see there. CatalogError: the catalog on disk is wrong.
+        SendError: see there. CatalogError: the catalog on disk is invalid.
     """
     files = catalog_files({CATALOG: state.catalog} if state.catalog else {})
     records = list(_records(load_catalog(files.streams, files.schemas), parsed))

@@ -62,7 +62,7 @@ def stages(look: Look, seconds: float, *, ascii_only: bool) -> Text:
         (f"{arrow}bridge ", "bold"),
         f"{look.forwarded:,} forwarded",
         (f"{arrow}BigQuery ", "bold"),
-        f"{sum(look.rows.values()):,} rows + {look.dead_letters:,} dead letters",
+        f"{max(0, look.arrived - look.dead_letters):,} rows + {look.dead_letters:,} dead letters",
         (f"   {seconds:.0f} s", "dim"),
     )
 

@@ -1,4 +1,4 @@
-"""The function and the bridge, started again when they end; what keeps data here is not."""
+"""Restarts the function and the bridge when they exit. Processes that hold data are not restarted."""
 
 from collections.abc import Iterable
 from pathlib import Path

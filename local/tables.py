@@ -55,15 +55,10 @@ def count(client: bq.Client, streams: dict[str, Stream]) -> Counts:
 
 
 class Repeats(msgspec.Struct, frozen=True):
-    """How many records of this Kafka are in the tables, and what else is.
-
-    `rows` repeat a row of the same table. `beyond` counts these, dead letters that a replay made rows, and
-    what did not come from this Kafka, such as smoke tests.
-    """
+    """How many records of this Kafka are in the tables, each once, and how many `rows` repeat one of them."""
 
     records: int
     rows: int
-    beyond: int
 
 
 def count_repeats(client: bq.Client, tables: Iterable[str]) -> Repeats:
@@ -73,13 +68,11 @@ def count_repeats(client: bq.Client, tables: Iterable[str]) -> Repeats:
     )
     (row,) = _look(
         client,
-        f"SELECT COUNTIF(env = '{ENV}') AS records, SUM(n) AS n, "
-        f"SUM(IF(env = '{ENV}', n - places, 0)) AS repeats "
-        "FROM (SELECT env, COUNT(*) AS n, COUNT(DISTINCT name) AS places "
-        f"FROM ({selects}) GROUP BY env, {IDENTITY})",
+        "SELECT COUNT(*) AS records, SUM(n - places) AS repeats "
+        "FROM (SELECT COUNT(*) AS n, COUNT(DISTINCT name) AS places "
+        f"FROM ({selects}) WHERE env = '{ENV}' GROUP BY {IDENTITY})",
     )
-    records = _int(row["records"])
-    return Repeats(records, _int(row["repeats"] or 0), _int(row["n"] or 0) - records)
+    return Repeats(_int(row["records"]), _int(row["repeats"] or 0))
 
 
 def newest(

@@ -1,4 +1,4 @@
-"""What can be written to this terminal, and text from records so that it is no command to it."""
+"""What this terminal can show, and text from records escaped so that the terminal does not interpret it."""
 
 import os
 import sys

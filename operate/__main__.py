@@ -31,20 +31,24 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; 0 when all is well, 1 when an event did not arrive, 2 when that could not be tried."""
     options = _parser().parse_args(arguments)
-    if options.command == "cost":
-        try:
-            print(cost.report(options.events_per_second, options.bytes), flush=True)
-        except BrokenPipeError:
-            # `| head` has read enough. Python flushes once more at its end, which must not fail either.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     try:
-        if options.command == "dead-letters":
-            return _dead_letters(options)
-        return smoke.run(options.project, options.dataset, options.topic, options.timeout)
+        return _run(options)
     except smoke.SmokeError as error:
         print(f"{options.command}: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        # `| head` has read enough. Python flushes once more at its end, which must not fail either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.command == "cost":
+        print(cost.report(options.events_per_second, options.bytes), flush=True)
+        return 0
+    if options.command == "dead-letters":
+        return _dead_letters(options)
+    return smoke.run(options.project, options.dataset, options.topic, options.timeout)
 
 
 def _dead_letters(options: argparse.Namespace) -> int:

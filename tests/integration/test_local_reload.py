@@ -176,9 +176,7 @@ def test_a_type_without_a_schema_is_mended_and_replayed(catalog: Catalog, tmp_pa
         assert json.loads(replayed.stdout.splitlines()[-1])["published"] >= 1
         found = eventually(rows(local, "SELECT * FROM events.orders_unique WHERE event_id = 'r-1'"))
         assert json.loads(str(found[0]["event_json"]).replace("'", '"'))["note"] == "late"
-        repeats = tables.count_repeats(local.state().bigquery, ("orders", "dead_letters"))
-        assert repeats.rows == 0
-        assert repeats.beyond >= 1
+        assert tables.count_repeats(local.state().bigquery, ("orders", "dead_letters")).rows == 0
         local.say(signal.SIGINT)
         assert local.wait() == 0
     summary = json.loads(local.output().splitlines()[-1])
@@ -212,7 +210,7 @@ def test_a_wrong_catalog_does_not_stop_what_runs(catalog: Catalog, tmp_path: Pat
     with in_a_file(tmp_path / "output", *options) as local:
         local.state()
         (catalog.folder / "schemas" / "orders_v1" / "Order.avsc").write_text('{"type": "rec')
-        eventually(lambda: "The catalog on disk is wrong, the one before goes on" in local.output())
+        eventually(lambda: "The catalog on disk is invalid; the previous one stays in use" in local.output())
         for name in ("function", "bridge"):
             process = pids.read(local.run() / f"{name}.pid")
             assert process is not None

@@ -61,7 +61,7 @@ def test_what_is_wrong_is_said_once_and_the_copy_before_stays(
     watcher.look()
     said = watcher.look()
     assert isinstance(said, str)
-    assert said.startswith("The catalog on disk is wrong, the one before goes on: streams.yaml: ")
+    assert said.startswith("The catalog on disk is invalid; the previous one stays in use: streams.yaml: ")
     assert watcher.look() is None
     assert (tmp_path / "catalog-1" / "streams.yaml").read_text() == text
     save(files.streams, text, 2)
