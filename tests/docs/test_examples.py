@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from tests.docs import tools
 from tests.docs.commands import HERE, check, commands
@@ -28,6 +29,26 @@ WITHOUT_ROWS = {
 }
 # Inline code that begins like a command of ours and is none.
 SOMEBODY_ELSES = {"time", "kcat"}
+
+
+# Those of the programs that a page shows which not every machine has.
+NEEDS = {"gcloud": pytest.mark.needs("gcloud"), "terraform": pytest.mark.needs("terraform")}
+
+
+def needing(parts: list[Part]) -> list[ParameterSet]:
+    """Return the parts as parameters of a test, marked with the programs that they name."""
+    return [
+        pytest.param(
+            part,
+            id=str(part),
+            marks=[
+                mark
+                for program, mark in NEEDS.items()
+                if any(command.words[0] == program for command in commands(part))
+            ],
+        )
+        for part in parts
+    ]
 
 
 def of_kind(name: str) -> list[Part]:
@@ -70,14 +91,14 @@ def ask(world: World, sql: str) -> None:
     assert bool(rows) != any(part in sql for part in WITHOUT_ROWS), rows[:3]
 
 
-@pytest.mark.parametrize("block", of_kind("commands"), ids=str)
+@pytest.mark.parametrize("block", needing(of_kind("commands")))
 def test_commands_work(world: World, block: Part) -> None:
     """Each command of a block is run, or where it needs a cloud or hours, read by the program itself."""
     for command in commands(block):
         check(command, world)
 
 
-@pytest.mark.parametrize("span", inline("make", "terraform", "gcloud"), ids=str)
+@pytest.mark.parametrize("span", needing(inline("make", "terraform", "gcloud")))
 def test_a_command_in_the_text_exists(world: World, span: Part) -> None:
     """A command within a sentence is one that its program knows, with its flags."""
     (command,) = commands(span)

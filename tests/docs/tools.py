@@ -4,12 +4,9 @@ import functools
 import os
 import re
 import shlex
-import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-
-import pytest
 
 from tests.docs.world import World, copy
 from tests.infra.gcloud import unparsed
@@ -39,7 +36,6 @@ def assert_module_knows(world: World, words: Sequence[str]) -> None:
 
 def assert_gcloud_understands(command: str, world: World) -> None:
     """Fail where the real gcloud does not parse the command."""
-    _needs("gcloud")
     folder = world.folder / ".gcloud"
     folder.mkdir(exist_ok=True)
     (world.folder / "kafka.properties").touch()
@@ -48,7 +44,6 @@ def assert_gcloud_understands(command: str, world: World) -> None:
 
 def assert_terraform_knows(words: Sequence[str], world: World) -> None:
     """Fail where the real terraform lacks the command or a flag; tests/infra applies the module itself."""
-    _needs("terraform")
     rest = [word for word in words[1:] if not word.startswith("-chdir=")]
     names = rest[:2] if rest[0] == "state" else rest[:1]
     # `apply` takes what `plan` does, and says so.
@@ -107,9 +102,3 @@ def _terraform_help(world: World, names: Sequence[str]) -> str:
     )
     assert "Usage: terraform" in done.stdout, f"terraform has no command {' '.join(names)}"
     return done.stdout
-
-
-def _needs(program: str) -> None:
-    if shutil.which(program) is None:
-        assert not os.environ.get("CI"), f"{program} is missing"
-        pytest.skip(f"install {program} to check its commands")

@@ -153,6 +153,20 @@ def keeping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
         yield local
 
 
+def test_samples_are_new_after_a_reload(catalog: Catalog, tmp_path: Path) -> None:
+    """A changed schema begins no second round of the same sample events: each id is there once."""
+    options = ("--keep", "--rate", "20", "--catalog", str(catalog.folder), *EMBEDDED)
+    with in_a_file(tmp_path / "output", *options) as local:
+        ask = rows(local, "SELECT COUNT(*) AS n, COUNT(DISTINCT event_id) AS ids FROM events.orders_unique")
+        eventually(lambda: int(str(ask()[0]["n"])) > 20)
+        catalog.add_type("orders_v1", "Order", extra="none")
+        eventually(lambda: "orders_v1/Order.avsc changed" in local.output())
+        before = int(str(ask()[0]["n"]))
+        eventually(lambda: int(str(ask()[0]["n"])) > before + 40)
+        (counted,) = ask()
+        assert counted["n"] == counted["ids"]
+
+
 def test_a_type_without_a_schema_is_mended_and_replayed(catalog: Catalog, tmp_path: Path) -> None:
     """A dead letter, a schema added, the function loads it, `operate` with `local env` replays: a row."""
     options = ("--keep", "--rate", "1", "--catalog", str(catalog.folder), *EMBEDDED)
