@@ -11,6 +11,8 @@ from tests.infra.conftest import LARGE
 from tests.infra.offline.terraform import terraform
 from tests.own_stream import STREAM, copy_with_own_stream, own_environment
 
+pytestmark = pytest.mark.needs("terraform")
+
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
