@@ -28,7 +28,7 @@ class ValueMaker:
         self._names: Mapping[str, Node] = root.get("__named_schemas", {})
         self._with_nan = non_finite == "text"
         self._depth = depth
-        self._heights = _heights(root, self._names)
+        self._heights = heights_of(root, self._names)
 
     def event(self, rng: Random, now: datetime) -> dict[str, object]:
         """Return an event's JSON; dates and times are within weeks of `now`, which is in UTC."""
@@ -68,7 +68,7 @@ class ValueMaker:
         return {branch_name(branch): value}
 
     def _height(self, schema: Node) -> float:
-        return _height(schema, self._names, self._heights)
+        return height_of(schema, self._names, self._heights)
 
     def _leaf(self, schema: Node, kind: str, rng: Random, now: datetime, name: str) -> object:
         logical = logical_type(schema)
@@ -146,22 +146,23 @@ def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def _heights(root: Node, names: Mapping[str, Node]) -> dict[str, float]:
-    """Return the least nesting depth of records for each named record."""
+def heights_of(root: Node, names: Mapping[str, Node]) -> dict[str, float]:
+    """Return the least nesting depth of records for each named type."""
     records = {root["name"]: root, **{n: each for n, each in names.items() if kind_of(each) in NAMED}}
     heights = dict.fromkeys(records, inf)
     while True:
         before = dict(heights)
         for name, record in records.items():
-            parts = [_height(field["type"], names, heights) for field in record.get("fields", ())]
+            parts = [height_of(field["type"], names, heights) for field in record.get("fields", ())]
             heights[name] = 1 + max(parts, default=0)
         if heights == before:
             return heights
 
 
-def _height(schema: Node, names: Mapping[str, Node], heights: Mapping[str, float]) -> float:
+def height_of(schema: Node, names: Mapping[str, Node], heights: Mapping[str, float]) -> float:
+    """Return the least nesting depth of records of a type, with those that `heights_of` returns."""
     schema = definition(schema, names)
     kind = kind_of(schema)
     if kind == "union":
-        return min(_height(branch, names, heights) for branch in schema)
+        return min(height_of(branch, names, heights) for branch in schema)
     return heights[schema["name"]] if kind in ("record", "error") else 0

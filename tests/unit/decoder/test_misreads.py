@@ -240,6 +240,41 @@ def test_types_without_a_namespace_are_checked(load: Load) -> None:
     assert decode(encode(event, event_type), event_type)["x"] == event["x"]
 
 
+def test_what_is_excluded_is_probed_with_few_events(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hundreds of events are read where one may be misread; where none can be, a few in each direction."""
+    made: list[int] = []
+    event = EventMaker.event
+
+    def counted(self: EventMaker, number: int) -> bytes:
+        made.append(number)
+        return event(self, number)
+
+    monkeypatch.setattr(EventMaker, "event", counted)
+    assert _found(load, [_Z], [_Z, _f("n", "int")]).errors == []
+    assert len(made) < 100
+    assert _found(load, [_f("u", "double")], [_f("u", "string")]).errors != []
+    assert len(made) > 100
+
+
+def test_events_of_types_that_hold_themselves_end() -> None:
+    """With many references to itself, or only records in its union, an event has a few hundred values."""
+    many = _record(*(_f(f"n{number}", ["null", "R"]) for number in range(10)))
+    only = _record(_f("n", ["R", _record(_f("v", "int"), name="S")]))
+    for schema in (many, only):
+        making = EventMaker(fastavro.parse_schema(schema))
+        assert max(len(making.event(number)) for number in range(200)) < 10_000
+
+
+def test_types_used_in_many_places_are_compared_once() -> None:
+    """Thirty types, each of which holds the next twice: their uses are more than a billion."""
+    schema: object = "int"
+    for number in range(30):
+        inner = [_f("a", _list(schema)), *([_f("b", _list(f"R{number - 1}"))] if number else [])]
+        schema = _record(*inner, name=f"R{number}")
+    parsed: Any = fastavro.parse_schema(schema)
+    assert compare(parsed, copy.deepcopy(parsed)).outcome == Outcome.SAME
+
+
 def test_misread_without_an_example_is_found(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     """What no sample shows and nothing excludes is an error too, and says so."""
     monkeypatch.setattr(probe_module, "SAMPLES", 0)
