@@ -11,6 +11,7 @@ from random import Random
 from uuid import UUID
 
 from decoder.leaves import Node, logical_type
+from decoder.physical import EncodeError
 from decoder.schema_types import NAMED, branch_name, definition, is_ambiguous, kind_of
 
 _WORDS = ("blue", "café", "express", "north", "Θάλεια", "small", "two words", "")
@@ -31,7 +32,11 @@ class ValueMaker:
         self._heights = heights_of(root, self._names)
 
     def event(self, rng: Random, now: datetime) -> dict[str, object]:
-        """Return an event's JSON; dates and times are within weeks of `now`, which is in UTC."""
+        """Return an event's JSON; dates and times are within weeks of `now`, which is in UTC.
+
+        Raises:
+            EncodeError: there is none, since an enum has no symbols.
+        """
         return self._record(self._root, rng, now, 0)
 
     def _record(self, schema: Node, rng: Random, now: datetime, depth: int) -> dict[str, object]:
@@ -80,6 +85,8 @@ class ValueMaker:
             return rng.randint(-40, 4_000) / 4 if kind == "float" else round(rng.uniform(-10, 1_000), 3)
         if kind == "fixed":
             return _base64(_duration(rng) if _is_duration(schema) else rng.randbytes(schema["size"]))
+        if kind == "enum" and not schema["symbols"]:
+            raise EncodeError(f"{schema['name']} has no symbols, so it has no value")
         if kind == "enum":
             return rng.choice(list(schema["symbols"]))
         return _PLAIN[kind](rng, name)

@@ -267,7 +267,7 @@ def test_events_of_types_that_hold_themselves_end() -> None:
 
 def test_types_used_in_many_places_are_compared_once() -> None:
     """Thirty types, each of which holds the next twice: their uses are more than a billion."""
-    schema: object = "int"
+    schema: Any = "int"
     for number in range(30):
         inner = [_f("a", _list(schema)), *([_f("b", _list(f"R{number - 1}"))] if number else [])]
         schema = _record(*inner, name=f"R{number}")
