@@ -112,8 +112,9 @@ def _remedy(event_type: EventType, older: Version, newest: Version) -> str:
 
 _KEEP = (
     "do not say which version wrote them: keep what is there, in its order, and add fields, symbols and "
-    "branches at the end, or use a new type name, or a framing that names the version (container, "
-    "single_object, confluent)"
+    "branches at the end (but to a union no second record or map, and no second of string, bytes, enum and "
+    "fixed), or use a new type name, or a framing that names the version (container, single_object, "
+    "confluent)"
 )
 _REMEDIES = {
     "auto": f"Bytes without a container {_KEEP}",
