@@ -33,5 +33,6 @@ def _rename(
         if field["name"] not in fields:
             aliases = (alias for alias in field.get("aliases", ()) if alias in fields and alias not in taken)
             field["name"] = next(aliases, field["name"])
+            taken.add(field["name"])
         if field["name"] in fields:
             _rename(fields[field["name"]]["type"], field["type"], writers, readers, seen)

@@ -27,7 +27,12 @@ class Defaults:
         path = (*path, field["name"])
         if "default" not in field:
             raise IncompatibleError(".".join(path), "the writer has no such field, and it has no default")
-        return self._value(field["type"], field["default"], path)
+        try:
+            return self._value(field["type"], field["default"], path)
+        except RecursionError as error:
+            raise IncompatibleError(
+                ".".join(path[:3]), "the default has no end: its type holds itself, with the same default"
+            ) from error
 
     def _value(self, schema: Node, default: object, path: _Path) -> object:
         schema = definition(schema, self._names)

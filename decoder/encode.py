@@ -36,7 +36,15 @@ def encode(event: Mapping[str, object], event_type: EventType, framing: str | No
     """
     schema, reader = _prepared(event_type)
     buffer = io.BytesIO()
-    fastavro.schemaless_writer(buffer, schema, reader.event(event))
+    try:
+        fastavro.schemaless_writer(buffer, schema, reader.event(event))
+    except EncodeError:
+        raise
+    except RecursionError as error:
+        raise EncodeError("the event is nested too deep to be written") from error
+    # fastavro raises whatever a schema makes it that Avro does not allow, like a union of two arrays.
+    except Exception as error:
+        raise EncodeError(f"cannot be written: {type(error).__name__}: {str(error)[:200]}") from error
     return _framed(buffer.getvalue(), event_type, framing or event_type.topic.framing)
 
 

@@ -105,12 +105,15 @@ class EventMaker:
 
 
 def with_value(event: Mapping[str, object], path: str, value: object) -> dict[str, object]:
-    """Return the event with the value at a dotted path, like `header.event_id`, and the rest unchanged."""
+    """Return the event with the value at a dotted path, like `header.event_id`, and the rest unchanged.
+
+    What stands in the path and is no object is the rest, too.
+    """
     name, _, rest = path.partition(".")
     if not rest:
         return {**event, name: value}
-    inner = event.get(name)
-    return {**event, name: with_value(inner if isinstance(inner, Mapping) else {}, rest, value)}
+    inner = event.get(name, {})
+    return {**event, name: with_value(inner, rest, value) if isinstance(inner, Mapping) else inner}
 
 
 def _type_at(schema: Node, path: str) -> Node:

@@ -85,10 +85,10 @@ def _ignored(node: Node, path: tuple[str, ...]) -> Iterator[str]:
 
 def _why(kind: str, logical: object) -> str:
     kinds: Mapping[str, list[str]] = LOGICAL_TYPES
-    if logical not in kinds:
+    if not isinstance(logical, str) or logical not in kinds:
         close = get_close_matches(str(logical), kinds, 1)
         return f"the logicalType {logical!r} is not known and ignored" + (f": {close[0]}?" if close else "")
-    wanted = kinds[str(logical)]
+    wanted = kinds[logical]
     if kind in wanted:
         return f"the logicalType {logical!r} is ignored: its precision, scale or size is not valid"
     return f"the logicalType {logical!r} does not fit {kind} and is ignored: it is for {' or '.join(wanted)}"

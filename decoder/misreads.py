@@ -6,8 +6,10 @@ They are read with the newest version alone, whichever wrote them, so it must re
 from decoder.aliases import with_names_of
 from decoder.catalog import Catalog, EventType
 from decoder.findings import Findings
+from decoder.leaves import Node
 from decoder.probe import SAMPLES, Probed, probe
 from decoder.schema_file import SchemaKey, Version
+from decoder.schema_types import IncompatibleError
 from decoder.wire import Comparison, Outcome, compare
 
 # Their bytes do not name the version that wrote them; in `auto`, those of a container do.
@@ -58,7 +60,8 @@ def _add(findings: Findings, event_type: EventType, older: Version, newest: Vers
     found: list[tuple[bool, str]] = []
     notes: list[str] = []
     for (wrote, writer), (reads, reader) in ((before, after), (after, before)):
-        compared, probed = compare(writer, reader), probe(writer, reader, event_type.topic)
+        compared = compare(writer, reader, strict=event_type.topic.strict)
+        probed = _probed(writer, reader, event_type, compared)
         if probed.example is not None or compared.outcome == Outcome.MISREAD:
             until = "" if reads is newest else f" until version {newest.number} is deployed"
             said = (
@@ -77,6 +80,13 @@ def _add(findings: Findings, event_type: EventType, older: Version, newest: Vers
         findings.warnings.append(f"{said}The file accepts that")
     else:
         findings.errors.append(f"{said}{_remedy(event_type, older, newest)}")
+
+
+def _probed(writer: Node, reader: Node, event_type: EventType, compared: Comparison) -> Probed:
+    try:
+        return probe(writer, reader, event_type.topic, is_suspected=compared.outcome == Outcome.MISREAD)
+    except IncompatibleError:
+        return Probed()  # a schema that cannot be read with alone; what was compared counts
 
 
 def _what(compared: Comparison, probed: Probed) -> str:
@@ -102,8 +112,9 @@ def _remedy(event_type: EventType, older: Version, newest: Version) -> str:
 
 _KEEP = (
     "do not say which version wrote them: keep what is there, in its order, and add fields, symbols and "
-    "branches at the end, or use a new type name, or a framing that names the version (container, "
-    "single_object, confluent)"
+    "branches at the end (but to a union no second record or map, and no second of string, bytes, enum and "
+    "fixed), or use a new type name, or a framing that names the version (container, single_object, "
+    "confluent)"
 )
 _REMEDIES = {
     "auto": f"Bytes without a container {_KEEP}",

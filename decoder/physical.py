@@ -1,7 +1,7 @@
 """Leaf values: JSON as in docs/values.md → what Avro writes. The inverse of decoder/leaves.py.
 
-Nothing is rounded to fit: digits that a type cannot hold are an error. Only a float takes the nearest value,
-because its JSON is rounded already.
+Nothing is rounded to fit: digits that a type cannot hold are an error. Only a number with a fraction becomes
+the nearest float or double, because its JSON is rounded already.
 """
 
 import base64
@@ -135,7 +135,10 @@ def _number(kind: str, value: object, non_finite: str) -> float:
     if not isfinite(number):
         raise EncodeError(f'{number} is not valid in JSON: write "NaN", "Infinity" or "-Infinity"')
     if kind == "float":
-        struct.pack("<f", number)  # raises OverflowError beyond its range
+        packed = struct.pack("<f", number)  # raises OverflowError beyond its range
+        number = number if isinstance(value, float) else struct.unpack("<f", packed)[0]
+    if isinstance(value, int) and number != value:
+        raise EncodeError(f"{value} is a whole number that no {kind} is, the nearest is {int(number)}")
     return number
 
 

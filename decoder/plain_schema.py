@@ -19,6 +19,8 @@ def _plain(schema: Node) -> Node:
     if not isinstance(schema, dict):
         return schema
     copy = {key: part for key, part in schema.items() if key not in _DROPPED}
+    if "." not in copy.get("name", "."):
+        copy["namespace"] = ""  # its name is a full one, wherever it stands
     for key in ("items", "values"):
         if key in copy:
             copy[key] = _plain(copy[key])

@@ -11,10 +11,13 @@ from string import ascii_lowercase
 from uuid import UUID
 
 from decoder.leaves import Node, logical_type
+from decoder.sample_values import height_of, heights_of
 from decoder.schema_types import definition, kind_of
 
 PLAUSIBLE = 100
 _DEPTH = 5
+# Records, items and entries of one event; past them arrays are empty and unions end what holds itself.
+_BUDGET = 200
 _UUID_BYTES = 16
 # Of each type of number the most bits; of dates and times the plausible values, and the first past the last.
 _BITS = {"int": 31, "long": 63}
@@ -38,12 +41,14 @@ class EventMaker:
     def __init__(self, schema: Node) -> None:
         self._schema = schema
         self._names: Mapping[str, Node] = schema.get("__named_schemas", {})
+        self._heights = heights_of(schema, self._names)
         self._rng = Random(0)  # noqa: S311 - samples, not secrets
         self._number = 0
+        self._left = _BUDGET
 
     def event(self, number: int) -> bytes:
         """Return the bytes of one event."""
-        self._number = number
+        self._number, self._left = number, _BUDGET
         return self._value(self._schema, 0)
 
     def _chance(self, of_one: float) -> bool:
@@ -57,9 +62,10 @@ class EventMaker:
         node = definition(node, self._names)
         kind = kind_of(node)
         if kind == "union":
-            index = self._index(len(node)) if depth < _DEPTH else self._shallow(node)
+            index = self._shallow(node) if self._is_deep(depth) else self._index(len(node))
             return _long(index) + self._value(node[index], depth)
         if kind in ("record", "error"):
+            self._left -= 1
             return b"".join(self._value(field["type"], depth + 1) for field in node["fields"])
         if kind in ("array", "map"):
             return self._block(node, depth)
@@ -68,14 +74,18 @@ class EventMaker:
     def _index(self, count: int) -> int:
         return self._number % count if self._chance(0.5) else self._rng.randrange(count)
 
+    def _is_deep(self, depth: int) -> bool:
+        return depth >= _DEPTH or self._left <= 0
+
     def _shallow(self, union: Node) -> int:
-        kinds = [kind_of(definition(branch, self._names)) for branch in union]
-        return next((i for i, kind in enumerate(kinds) if kind not in ("record", "error")), 0)
+        heights = [height_of(branch, self._names, self._heights) for branch in union]
+        return heights.index(min(heights))
 
     def _block(self, node: Node, depth: int) -> bytes:
-        count = self._rng.randrange(4) if depth < _DEPTH else 0
+        count = 0 if self._is_deep(depth) else self._rng.randrange(4)
         if not count:
             return b"\0"
+        self._left -= count
         part = node["items"] if kind_of(node) == "array" else node["values"]
         keys = [_sized(bytes([ord("a") + n])) if kind_of(node) == "map" else b"" for n in range(count)]
         return _long(count) + b"".join(key + self._value(part, depth + 1) for key in keys) + b"\0"
@@ -93,7 +103,7 @@ class EventMaker:
         makes: Mapping[str, Callable[[], bytes]] = {
             "null": lambda: b"",
             "boolean": lambda: bytes([self._index(2)]),
-            "enum": lambda: _long(self._index(len(node["symbols"]))),
+            "enum": lambda: _long(self._index(max(1, len(node["symbols"])))),  # no symbol is in none
             "float": lambda: self._number_of("<f"),
             "double": lambda: self._number_of("<d"),
             "string": lambda: _sized(self._text()),

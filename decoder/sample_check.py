@@ -70,7 +70,12 @@ def _examples_of_nothing(catalog: Catalog) -> Iterator[str]:
                     f"schemas/{topic}/{path.name}: {schema} is not the newest version of a type: "
                     "rename the file after that version"
                 )
-            for unknown in sorted(example_names(path) - types if types else ()):
+            try:
+                names = example_names(path) if types else set()
+            except CatalogError as error:
+                yield str(error)
+                continue
+            for unknown in sorted(names - types):
                 known = ", ".join(sorted(types))
                 yield f"schemas/{topic}/{path.name}: {unknown} is not a type of {schema}, which has {known}"
 

@@ -11,6 +11,7 @@ from random import Random
 from uuid import UUID
 
 from decoder.leaves import Node, logical_type
+from decoder.physical import EncodeError
 from decoder.schema_types import NAMED, branch_name, definition, is_ambiguous, kind_of
 
 _WORDS = ("blue", "café", "express", "north", "Θάλεια", "small", "two words", "")
@@ -28,10 +29,14 @@ class ValueMaker:
         self._names: Mapping[str, Node] = root.get("__named_schemas", {})
         self._with_nan = non_finite == "text"
         self._depth = depth
-        self._heights = _heights(root, self._names)
+        self._heights = heights_of(root, self._names)
 
     def event(self, rng: Random, now: datetime) -> dict[str, object]:
-        """Return an event's JSON; dates and times are within weeks of `now`, which is in UTC."""
+        """Return an event's JSON; dates and times are within weeks of `now`, which is in UTC.
+
+        Raises:
+            EncodeError: there is none, since an enum has no symbols.
+        """
         return self._record(self._root, rng, now, 0)
 
     def _record(self, schema: Node, rng: Random, now: datetime, depth: int) -> dict[str, object]:
@@ -68,7 +73,7 @@ class ValueMaker:
         return {branch_name(branch): value}
 
     def _height(self, schema: Node) -> float:
-        return _height(schema, self._names, self._heights)
+        return height_of(schema, self._names, self._heights)
 
     def _leaf(self, schema: Node, kind: str, rng: Random, now: datetime, name: str) -> object:
         logical = logical_type(schema)
@@ -80,6 +85,8 @@ class ValueMaker:
             return rng.randint(-40, 4_000) / 4 if kind == "float" else round(rng.uniform(-10, 1_000), 3)
         if kind == "fixed":
             return _base64(_duration(rng) if _is_duration(schema) else rng.randbytes(schema["size"]))
+        if kind == "enum" and not schema["symbols"]:
+            raise EncodeError(f"{schema['name']} has no symbols, so it has no value")
         if kind == "enum":
             return rng.choice(list(schema["symbols"]))
         return _PLAIN[kind](rng, name)
@@ -146,22 +153,23 @@ def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def _heights(root: Node, names: Mapping[str, Node]) -> dict[str, float]:
-    """Return the least nesting depth of records for each named record."""
+def heights_of(root: Node, names: Mapping[str, Node]) -> dict[str, float]:
+    """Return the least nesting depth of records for each named type."""
     records = {root["name"]: root, **{n: each for n, each in names.items() if kind_of(each) in NAMED}}
     heights = dict.fromkeys(records, inf)
     while True:
         before = dict(heights)
         for name, record in records.items():
-            parts = [_height(field["type"], names, heights) for field in record.get("fields", ())]
+            parts = [height_of(field["type"], names, heights) for field in record.get("fields", ())]
             heights[name] = 1 + max(parts, default=0)
         if heights == before:
             return heights
 
 
-def _height(schema: Node, names: Mapping[str, Node], heights: Mapping[str, float]) -> float:
+def height_of(schema: Node, names: Mapping[str, Node], heights: Mapping[str, float]) -> float:
+    """Return the least nesting depth of records of a type, with those that `heights_of` returns."""
     schema = definition(schema, names)
     kind = kind_of(schema)
     if kind == "union":
-        return min(_height(branch, names, heights) for branch in schema)
+        return min(height_of(branch, names, heights) for branch in schema)
     return heights[schema["name"]] if kind in ("record", "error") else 0

@@ -4,6 +4,7 @@ Besides Avro's own keys the file may have `item_types`, `schema_version`, `reade
 `schema_guid`, `id_field`, `timestamp_field` and `accept`: docs/event-types.md.
 """
 
+import copy
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,6 +15,7 @@ from fastavro.schema import fingerprint, to_parsing_canonical_form
 from fastavro.types import Schema
 
 from decoder.event_fields import DEFAULT_FIELDS, EventFields, FieldPath
+from decoder.leaves import Node
 from decoder.shared_types import SCHEMA_ERRORS, SharedTypes, self_contained
 from decoder.streams import CatalogError, Topic
 
@@ -83,10 +85,12 @@ def versions_of(path: Path, file: str, topic: Topic, shared: SharedTypes) -> lis
     keys += [] if own.schema_id is None else [own.schema_id]
     keys += [] if own.schema_guid is None else [bytes.fromhex(own.schema_guid.replace("-", ""))]
     fields = EventFields(own.id_field or topic.id, own.timestamp_field or topic.timestamp)
+    space = raw.get("namespace")
     versions = []
     for name in [str(schema["name"])] if names is None else names:
         # Each under its own name: a container's schema is named for the type, and must resolve against it.
-        named = _parsed({**raw, "name": name}, file) if names and _FULL_NAME.fullmatch(name) else schema
+        full = f"{space}.{name}" if space and "." not in name else name
+        named = _renamed(schema, full, file) if names and _FULL_NAME.fullmatch(name) else schema
         all_keys = tuple(dict.fromkeys((*keys, schema_fingerprint(named))))
         versions.append(
             Version(
@@ -102,6 +106,37 @@ def versions_of(path: Path, file: str, topic: Topic, shared: SharedTypes) -> lis
             )
         )
     return versions
+
+
+def _renamed(schema: dict[str, Any], name: str, file: str) -> dict[str, Any]:
+    """Return a parsed schema under another full name; the types in it keep theirs."""
+    old = schema["name"]
+    if name == old:
+        return schema
+    if name in schema["__named_schemas"]:
+        raise CatalogError(
+            f"{file}: item_types: {name} is the name of a type in the schema: use another name"
+        )
+    made = copy.deepcopy(schema)
+    made["name"] = name
+    made["fields"] = [{**each, "type": _referring(each["type"], old, name)} for each in made["fields"]]
+    named = made["__named_schemas"]
+    del named[old]
+    named[name] = made
+    return made
+
+
+def _referring(node: Node, old: str, new: str) -> Node:
+    """Return a type that refers to `new` where it referred to `old`, changed in place."""
+    if isinstance(node, list):
+        node[:] = [_referring(branch, old, new) for branch in node]
+    elif isinstance(node, dict):
+        for part in ("items", "values"):
+            if part in node:
+                node[part] = _referring(node[part], old, new)
+        for field in node.get("fields", ()):
+            field["type"] = _referring(field["type"], old, new)
+    return new if node == old else node
 
 
 def schema_fingerprint(schema: Schema) -> bytes:

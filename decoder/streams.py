@@ -91,7 +91,8 @@ def load_streams(path: Path | None = None) -> dict[str, Stream]:
     """Return the streams of a file, by default the catalog's, by name.
 
     Raises:
-        CatalogError: the file is missing, does not parse, lacks a key, or names a topic or a table twice.
+        CatalogError: the file is missing, does not parse, lacks a key, names a topic or a table twice, or
+            names a table like another's view.
     """
     path = path or catalog_files().streams
     try:
@@ -103,6 +104,9 @@ def load_streams(path: Path | None = None) -> dict[str, Stream]:
     except (msgspec.ValidationError, RecursionError) as error:
         raise CatalogError(f"{path.name}: {_located(content, error)}") from error
     owners = {f"table {DEAD_LETTERS}": "the dead letters"}
+    views = {
+        f"{table}{UNIQUE}": table for table in (DEAD_LETTERS, *(each.table for each in streams.values()))
+    }
     for name, stream in streams.items():
         for thing in (f"table {stream.table}", *(f"topic {topic.name}" for topic in stream.topics)):
             if thing in owners:
@@ -110,6 +114,11 @@ def load_streams(path: Path | None = None) -> dict[str, Stream]:
                     f"{path.name}: {thing} is in {owners[thing]} and in {name}: keep it in one"
                 )
             owners[thing] = name
+        if stream.table in views:
+            raise CatalogError(
+                f"{path.name}: stream {name}: table {stream.table} has the name of a view, the one of the "
+                f"table {views[stream.table]}: use another name"
+            )
     return streams
 
 

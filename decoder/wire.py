@@ -42,15 +42,20 @@ def _names(schema: Node) -> Mapping[str, Node]:
     return names
 
 
-def compare(writer: Node, reader: Node) -> Comparison:
-    """Return what becomes of the writer's bytes, as a writer makes them, when read with `reader` alone."""
-    return _Comparing(writer, reader).of(writer, reader)
+def compare(writer: Node, reader: Node, *, strict: bool = False) -> Comparison:
+    """Return what becomes of the writer's bytes, as a writer makes them, when read with `reader` alone.
+
+    `strict` is the topic's: whether numbers in more bytes than they need are rejected.
+    """
+    return _Comparing(writer, reader, strict=strict).of(writer, reader)
 
 
 class _Comparing:
-    def __init__(self, writer: Node, reader: Node) -> None:
+    def __init__(self, writer: Node, reader: Node, *, strict: bool) -> None:
         self._writers, self._readers = _names(writer), _names(reader)
-        self._assumed: set[tuple[str, str]] = set()
+        self._strict = strict
+        # By the types' ids. A record within itself is assumed to be the same while the rest is compared.
+        self._found: dict[tuple[int, int], Comparison] = {}
 
     def of(self, writer: Node, reader: Node, *, ends: bool = True) -> Comparison:
         """Compare two types; `ends` says that nothing follows them, so that their sizes must be equal."""
@@ -77,7 +82,7 @@ class _Comparing:
 
     def _is_excluded(self, old: Sequence[Part], new: Sequence[Part], splits: int, changed: str) -> bool:
         """Return whether no bytes of these parts are misread, by their sizes: in each branch of a union."""
-        if apart(sizes_of(old, self._writers), sizes_of(new, self._readers)):
+        if apart(sizes_of(old, self._writers), sizes_of(new, self._readers, overlong=not self._strict)):
             return True
         if not splits or not old or not new or old[0].path != new[0].path:
             return False
@@ -86,20 +91,30 @@ class _Comparing:
             return False
         if is_ambiguous(one, self._writers) or is_ambiguous(other, self._readers):
             return False
-        return all(
-            self._sequence(
+        for branch, another in zip(one, other, strict=False):
+            self._found.clear()  # what was assumed before does not count towards this outcome
+            found = self._sequence(
                 [*parts_of(branch, self._writers, old[0].path), *old[1:]],
                 [*parts_of(another, self._readers, new[0].path), *new[1:]],
                 ends=True,
                 splits=splits - 1,
                 changed=changed,
-            ).outcome
-            != Outcome.MISREAD
-            for branch, another in zip(one, other, strict=False)
-        )
+            )
+            if found.outcome == Outcome.MISREAD:
+                return False
+        return True
 
-    def _part(self, old: Node, new: Node) -> Comparison:  # noqa: PLR0911 - one for each kind of type
+    def _part(self, old: Node, new: Node) -> Comparison:
         old, new = definition(old, self._writers), definition(new, self._readers)
+        if not isinstance(old, dict | list) or not isinstance(new, dict | list):
+            return self._type(old, new)
+        pair = (id(old), id(new))
+        if pair not in self._found:
+            self._found[pair] = Comparison(Outcome.SAME)
+            self._found[pair] = self._type(old, new)
+        return self._found[pair]
+
+    def _type(self, old: Node, new: Node) -> Comparison:  # noqa: PLR0911 - one for each kind of type
         kind = kind_of(old)
         if kind != kind_of(new):
             plain = logical_type(old) is None and logical_type(new) is None
@@ -112,10 +127,6 @@ class _Comparing:
             part = "items" if kind == "array" else "values"
             return self.of(old[part], new[part], ends=False)
         if kind in RECORDS:
-            pair = (old["name"], new["name"])
-            if pair in self._assumed:
-                return Comparison(Outcome.SAME)
-            self._assumed.add(pair)
             return self._fields(old, new)
         if kind == "enum":
             return Comparison(_symbols(old["symbols"], new["symbols"]))

@@ -129,6 +129,15 @@ def test_container_of_an_older_schema_is_resolved() -> None:
     assert decode(_container(_EVENT), newer) == {**_EVENT, "level": 3}
 
 
+def test_default_without_an_end_rejects_the_container() -> None:
+    """A type that holds itself in its own default has no value; the event is a dead letter, no exception."""
+    endless = {"type": "record", "name": "L", "fields": [{"name": "n", "type": ["L", "null"], "default": {}}]}
+    newer = fastavro.parse_schema(
+        {**_NOTED, "fields": [*_NOTED["fields"], {"name": "l", "type": endless, "default": {}}]}
+    )
+    assert "the default has no end" in str(_rejection(_container(_EVENT), newer))
+
+
 def test_container_of_another_type_is_undecodable() -> None:
     """A container whose schema does not resolve against the type's is refused."""
     other = fastavro.parse_schema(

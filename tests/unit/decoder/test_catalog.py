@@ -1,7 +1,7 @@
 """The catalogue: what it holds, that it is frozen, and each mistake in the files named."""
 
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -206,6 +206,24 @@ def test_invalid_avro_is_named(load: Load, kind: object) -> None:
     """What the Avro parser refuses is an error that names the file."""
     with pytest.raises(CatalogError, match=r"^schemas/t/A\.avsc: not a valid Avro schema"):
         load({"t/A.avsc": with_fields({"name": "x", "type": kind})})
+
+
+def test_types_of_a_schema_keep_its_nested_names(load: Load) -> None:
+    """The event has the type's name, also where it holds itself; the types in it keep theirs."""
+    box = {"type": "record", "name": "Box", "fields": [{"name": "w", "type": "int"}]}
+    fields = (
+        {"name": "box", "type": ["null", box]},
+        {"name": "other", "type": ["null", {"type": "map", "values": "n.s.Box"}]},
+        {"name": "replies", "type": {"type": "array", "items": ["A", "n.s.Box"]}},
+    )
+    types = load({"t/A.avsc": with_fields(*fields, item_types=["shop.B", "n.s.A"])}).types
+    schema: Any = types["t", "shop.B"].schema
+    own: Any = types["t", "n.s.A"].schema
+    assert set(schema["__named_schemas"]) == {"shop.B", "n.s.Box"}
+    assert schema["fields"][4]["type"]["items"] == ["shop.B", "n.s.Box"]
+    assert own["fields"][4]["type"]["items"] == ["n.s.A", "n.s.Box"]
+    with pytest.raises(CatalogError, match=r"item_types: n\.s\.Box is the name of a type in the schema"):
+        load({"t/A.avsc": with_fields(*fields, item_types=["n.s.Box"])})
 
 
 @pytest.mark.parametrize(

@@ -179,6 +179,18 @@ def test_missing_field_has_its_default(kind: object, default: object, text: str)
         ("long", "true", "x: true is not a whole number, which long needs"),
         ("float", "1e300", "x: 1e+300: float too large to pack with f format"),
         ("double", '"nan"', 'x: "nan" is not a number'),
+        (
+            "double",
+            "9007199254740993",
+            "x: 9007199254740993 is a whole number that no double is, the nearest is 9007199254740992",
+        ),
+        ("float", "16777217", "x: 16777217 is a whole number that no float is, the nearest is 16777216"),
+        (["long", "double"], "9223372036854775809", "x: 9223372036854775809 matches no branch of [long, do"),
+        (
+            [{"type": "array", "items": "int"}, {"type": "array", "items": "string"}],
+            '["a"]',
+            "cannot be written: TypeError: an integer is required",
+        ),
         ("string", "1", "x: 1 is not a string, which string needs"),
         ("bytes", '"A"', 'x: "A" is not base64'),
         ({"type": "fixed", "name": "F", "size": 2}, '"AP/+"', "x: a.F has 2 bytes, this has 3"),
@@ -229,6 +241,15 @@ def test_what_is_no_value_is_told_by_its_field(kind: object, text: str, said: st
     with pytest.raises(EncodeError) as raised:
         _again(f'{{"x":{text}}}', event_type(record(x=kind)))
     assert said in str(raised.value)
+
+
+def test_event_that_is_nested_too_deep_is_told() -> None:
+    """It is an error like the others, whether JSON, the encoder or Avro's writer is in its way."""
+    schema = record(x=_LINK)
+    for depth in (300, 3_000):
+        text = '{"n":1,"side":null,"next":' * depth + "null" + "}" * depth
+        with pytest.raises(EncodeError, match=r"nested too deep|not a JSON object"):
+            _again(f'{{"x":{text}}}', event_type(schema))
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"x":NaN}', '{"x":1', "\xff"])

@@ -58,6 +58,10 @@ def test_name_with_a_type_is_fine(load: Load, tmp_path: Path, files: dict[str, o
             "field x: the logicalType 'money' is not known and ignored",
         ),
         (
+            _f({"type": "int", "logicalType": ["date"]}),
+            "field x: the logicalType ['date'] is not known and ignored: date?",
+        ),
+        (
             _f({"type": "string", "logicalType": "timestamp-millis"}),
             "field x: the logicalType 'timestamp-millis' does not fit string and is ignored: it is for long",
         ),

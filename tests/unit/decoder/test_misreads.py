@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from decoder import probe as probe_module
 from decoder.aliases import with_names_of
 from decoder.avro import Writer
+from decoder.encode import encode
 from decoder.findings import Findings
+from decoder.framing import decode
 from decoder.misreads import misread_versions
 from decoder.probe import probe
 from decoder.probe_events import EventMaker
@@ -134,6 +136,8 @@ _MOVED = pytest.mark.parametrize(
         ([_SCALE_2, _f("u", ["null", "int"])], [_SCALE_4, _f("u", ["null", "double"])], "p: .* is read as"),
         ([_A, _f("b", "int")], [_f("x", _record(_A, _f("b", "int")))], "a: .* is read as x: {"),
         ([_f("u", _fixed(3)), _Z], [_Z, _f("u", _fixed(3))], "u: .* is read as z: "),
+        ([_Z, _f("r", _record())], [_Z, _f("q", _record(name="Q"))], "r: {} is read as q: {}"),
+        ([_Z, _f("r", _record())], [_f("r", _record()), _Z], "z: .* is read as r: {}"),
     ],
 )  # fmt: skip
 
@@ -168,6 +172,107 @@ def test_comparison_alone_finds_fields(
         compare(*(fastavro.parse_schema(with_fields(*fields)) for fields in (old, new))).outcome
         == Outcome.MISREAD
     )
+
+
+_MANY = tuple(f"C{number:03}" for number in range(249))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "topic"),
+    [
+        (
+            [_f("c", ["null", _record(_f("s", _enum(*_MANY)), _f("next", ["null", "R"]))])],
+            [
+                _f(
+                    "c",
+                    [
+                        "null",
+                        _record(
+                            _f("s", _enum(*_MANY[:192], _MANY[193], _MANY[192], *_MANY[194:])),
+                            _f("next", ["null", "R"]),
+                        ),
+                    ],
+                )
+            ],
+            "framing: auto",
+        ),
+        ([_f("v", _fixed(2))], [_f("v", _enum("A", "B"))], "framing: schemaless"),
+        ([_f("v", _fixed(3))], [_f("v", ["null", "boolean"])], "framing: auto, strict: false"),
+    ],
+)
+def test_what_is_rare_is_found(
+    load: Load, old: list[dict[str, object]], new: list[dict[str, object]], topic: str
+) -> None:
+    """Late symbols in a type that holds itself, numbers in more bytes than they need."""
+    files = {"t/A1.avsc": with_fields(*old), "t/A2.avsc": with_fields(*new, schema_version=2)}
+    found = misread_versions(load(files, STREAMS.replace("current: true", f"current: true, {topic}")))
+    assert len(found.errors) == 1
+
+
+def test_strict_topics_read_no_overlong_numbers(load: Load) -> None:
+    """In a strict topic two bytes are no symbol of two, so that nothing is misread."""
+    files = {
+        "t/A1.avsc": with_fields(_f("v", _fixed(2))),
+        "t/A2.avsc": with_fields(_f("v", _enum("A", "B")), schema_version=2),
+    }
+    found = misread_versions(load(files, STREAMS.replace("current: true", "current: true, strict: true")))
+    assert found.errors == []
+    assert len(found.notes) == 2
+
+
+def test_two_fields_with_one_alias_are_compared(load: Load) -> None:
+    """The first of them is the old field; the other is put in."""
+    name = _f("name", "string")
+    split = [_f("first", "string", aliases=["name"]), _f("last", "string", aliases=["name"], default="")]
+    found = _found(load, [name], split)
+    assert found.errors == []
+    assert len(found.notes) == 2
+    assert len(_found(load, [name, _f("n", "int")], [*split, _f("n", "int")]).errors) == 1
+
+
+def test_types_without_a_namespace_are_checked(load: Load) -> None:
+    """A nested type of no namespace is referred to by its name alone; its samples are written."""
+    symbol = {**_enum("A"), "namespace": ""}
+    inner = {**_record(_f("e", symbol), _f("g", ["null", "E"]), _f("k", ["null", "R"])), "namespace": ""}
+    catalog = load({"t/A.avsc": with_fields(_f("x", ["null", inner]))})
+    event_type = catalog.types["t", "n.s.A"]
+    event = {"id": "1", "timestamp": "2024-01-01T00:00:00Z", "x": {"e": "A", "g": "A", "k": None}}
+    assert decode(encode(event, event_type), event_type)["x"] == event["x"]
+
+
+def test_what_is_excluded_is_probed_with_few_events(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hundreds of events are read where one may be misread; where none can be, a few in each direction."""
+    made: list[int] = []
+    event = EventMaker.event
+
+    def counted(self: EventMaker, number: int) -> bytes:
+        made.append(number)
+        return event(self, number)
+
+    monkeypatch.setattr(EventMaker, "event", counted)
+    assert _found(load, [_Z], [_Z, _f("n", "int")]).errors == []
+    assert len(made) < 100
+    assert _found(load, [_f("u", "double")], [_f("u", "string")]).errors != []
+    assert len(made) > 100
+
+
+def test_events_of_types_that_hold_themselves_end() -> None:
+    """With many references to itself, or only records in its union, an event has a few hundred values."""
+    many = _record(*(_f(f"n{number}", ["null", "R"]) for number in range(10)))
+    only = _record(_f("n", ["R", _record(_f("v", "int"), name="S")]))
+    for schema in (many, only):
+        making = EventMaker(fastavro.parse_schema(schema))
+        assert max(len(making.event(number)) for number in range(200)) < 10_000
+
+
+def test_types_used_in_many_places_are_compared_once() -> None:
+    """Thirty types, each of which holds the next twice: their uses are more than a billion."""
+    schema: Any = "int"
+    for number in range(30):
+        inner = [_f("a", _list(schema)), *([_f("b", _list(f"R{number - 1}"))] if number else [])]
+        schema = _record(*inner, name=f"R{number}")
+    parsed: Any = fastavro.parse_schema(schema)
+    assert compare(parsed, copy.deepcopy(parsed)).outcome == Outcome.SAME
 
 
 def test_misread_without_an_example_is_found(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:

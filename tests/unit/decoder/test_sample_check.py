@@ -55,6 +55,19 @@ def test_wrong_examples_fail_the_check(
     assert capsys.readouterr().err.startswith(said)
 
 
+def test_examples_that_cannot_be_read_hide_nothing(
+    load: Load, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are a line, once, and the other findings are there too."""
+    enums = [{"name": "e", "type": {"type": "enum", "name": "E", "symbols": list(s)}} for s in ("AB", "BA")]
+    load({"t/A.avsc": with_fields(enums[0]), "t/A2.avsc": with_fields(enums[1], schema_version=2)})
+    (folder / "A2.examples.json").write_text("{")
+    assert command.main(["check"]) == 1
+    said = capsys.readouterr().err
+    assert "misreads bytes of version 1" in said
+    assert said.count("schemas/t/A2.examples.json: must be an array of events") == 1
+
+
 def test_examples_of_an_older_version_fail_the_check(
     load: Load, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

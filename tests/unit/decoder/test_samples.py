@@ -244,9 +244,26 @@ def test_wrong_examples_are_told(load: Load, folder: Path, text: str, said: str)
     assert said in str(raised.value)
 
 
+def test_example_whose_header_is_null_is_told(load: Load, folder: Path) -> None:
+    """An id in a header is made for an example without the header, not for one with another value there."""
+    header = {"type": "record", "name": "H", "fields": [{"name": "event_id", "type": "string"}]}
+    loaded = load({"t/A.avsc": with_fields({"name": "header", "type": header}, id_field="header.event_id")})
+    (folder / "A.examples.json").write_text('[{"id": "a", "header": null}]')
+    with pytest.raises(CatalogError, match="header: null is not an object"):
+        _take(loaded, 1)
+
+
+def test_enum_without_symbols_is_told(load: Load) -> None:
+    """It has no value, so that neither has its event."""
+    kind = {"type": "enum", "name": "E", "symbols": []}
+    with pytest.raises(CatalogError, match=r"is not an event of n\.s\.A: n\.s\.E has no symbols"):
+        _take(load({"t/A.avsc": with_fields({"name": "x", "type": kind})}), 1)
+
+
 def test_values_are_put_at_a_path() -> None:
     """A dotted path leads into records; what stands beside it stays, and nothing is changed in place."""
     event = {"header": {"a": 1, "event_id": "x"}, "b": 2}
     assert with_value(event, "header.event_id", "y") == {"header": {"a": 1, "event_id": "y"}, "b": 2}
     assert with_value({}, "meta.id", 1) == {"meta": {"id": 1}}
+    assert with_value({"meta": None}, "meta.id", 1) == {"meta": None}
     assert event["header"] == {"a": 1, "event_id": "x"}

@@ -112,6 +112,19 @@ def test_table_twice_is_named(tmp_path: Path) -> None:
         load_streams(_file(tmp_path, _ORDERS, other))
 
 
+@pytest.mark.parametrize(
+    ("table", "of"), [("orders_unique", "orders"), ("dead_letters_unique", "dead_letters")]
+)
+def test_table_named_like_a_view_is_named(tmp_path: Path, table: str, of: str) -> None:
+    """Each table has a view, <table>_unique, so no other table can have that name."""
+    other = f"other: {{table: {table}, topics: [{{name: b, version: 1, current: true}}]}}"
+    for streams in ((_ORDERS, other), (other, _ORDERS)):
+        with pytest.raises(
+            CatalogError, match=f"stream other: table {table} has the name of .* table {of}: use"
+        ):
+            load_streams(_file(tmp_path, *streams))
+
+
 def test_stream_twice_is_named(tmp_path: Path) -> None:
     """A stream that is there twice is refused: YAML would silently keep the last."""
     again = "orders: {table: other, topics: [{name: b, version: 1, current: true}]}"
