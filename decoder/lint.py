@@ -33,6 +33,11 @@ def lint(catalog: Catalog, schemas: Path) -> Findings:
                 'its header is a dead letter, unknown_type. Add it, or put "accept": ["own_name"] into the '
                 "file"
             )
+        findings.warnings.extend(
+            f"{file}: the key {key!r} is ignored in a schema file: it is called {key}_field there"
+            for key in ("id", "timestamp")  # their names in streams.yaml
+            if isinstance(version.schema, dict) and key in version.schema
+        )
         findings.warnings.extend(dict.fromkeys(f"{file}: {said}" for said in _ignored(version.schema, ())))
     return findings
 

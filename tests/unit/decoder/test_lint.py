@@ -103,6 +103,14 @@ def test_logical_type_that_counts_is_fine(load: Load, tmp_path: Path, kind: obje
     assert lint(load({"t/A.avsc": with_fields(_f(kind))}), tmp_path / "schemas").warnings == []
 
 
+def test_a_topics_key_in_a_schema_file_is_a_warning(load: Load, tmp_path: Path) -> None:
+    """`id` of streams.yaml is `id_field` in a schema file; Avro ignores what it does not know."""
+    loaded = load({"t/A.avsc": with_fields(id="header.event_id", timestamp_field="timestamp")})
+    assert lint(loaded, tmp_path / "schemas").warnings == [
+        "schemas/t/A.avsc: the key 'id' is ignored in a schema file: it is called id_field there"
+    ]
+
+
 def test_files_that_nothing_reads(load: Load, tmp_path: Path) -> None:
     """A .json is an error, with the names that it could have; other files and folders are warnings."""
     catalog = load(
