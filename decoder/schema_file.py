@@ -122,7 +122,8 @@ def _renamed(schema: dict[str, Any], name: str, file: str) -> dict[str, Any]:
     made["fields"] = [{**each, "type": _referring(each["type"], old, name)} for each in made["fields"]]
     named = made["__named_schemas"]
     del named[old]
-    named[name] = made
+    # Without the names themselves, as fastavro has it: a schema that held itself could not be compared.
+    named[name] = {key: part for key, part in made.items() if not key.startswith("__")}
     return made
 
 

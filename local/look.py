@@ -51,8 +51,12 @@ class Look(msgspec.Struct, frozen=True):
 
     @property
     def arrived(self) -> int:
-        """Records that are in the tables, each once; since they were counted, as inserts."""
-        return self.repeats.records + max(0, self.stored - self.counted)
+        """Records that are in the tables, each once; since they were counted, as inserts.
+
+        `counted` was read before the tables were, so what was inserted between the two is in both.
+        """
+        since = self.repeats.records + self.stored - self.counted
+        return max(self.repeats.records, min(self.stored, since))
 
     @property
     def lag(self) -> int:
@@ -113,8 +117,13 @@ class Looker:
         self._looks: deque[Look] = deque()
         self._last = Look(0, {}, 0, {}, 0, tables.Repeats(0, 0), 0, 0, 0, None, None)
 
-    def look(self, bridge: Process) -> Look:
-        """Ask every stage; `bridge` is the process that forwards now."""
+    def look(self, bridge: Process, *, recount: bool = False) -> Look:
+        """Ask every stage; `bridge` is the process that forwards now.
+
+        With `recount` the tables are counted again, however short ago they were.
+        """
+        if recount:
+            self._repeats_at = 0.0
         last = self._last
         forwarded, retries = self._ask_bridge(bridge)
         produced = self._offsets.records(self._watched.topics)

@@ -82,6 +82,7 @@ class _Run:
         self._look: Look | None = None
         self._own_forwarded = 0
         self._catalogs = 0
+        self._said_problem: str | None = None
         self._topics = set(stack.catalog.topics)
         self._first_row_s: float | None = None
         self._stored, self._stored_at = 0, time.monotonic()
@@ -103,7 +104,7 @@ class _Run:
                 while not self._is_over():
                     self._turn(screen)
                     time.sleep(LOOK_EVERY_S)
-                screen.show(self._ask(), self._looker.rates(), last=True)
+                screen.show(self._ask(recount=True), self._looker.rates(), last=True)
         except KeyboardInterrupt:
             stopped_after_s = round(time.monotonic() - self._started_at, 1)
             interrupts.arm()
@@ -131,6 +132,10 @@ class _Run:
         interrupts.check()
         for line in self._supervisor.look():
             screen.say(line)
+        if self._producer.problem != self._said_problem:
+            self._said_problem = self._producer.problem
+            if self._said_problem:
+                screen.say(f"No more sample events until the catalog changes: {self._said_problem}")
         if self._options.keep:
             found = self._watcher.look()
             if isinstance(found, Reload):
@@ -139,8 +144,8 @@ class _Run:
                 screen.say(found)
         screen.show(self._ask(), self._looker.rates())
 
-    def _ask(self) -> Look:
-        look = self._look = self._looker.look(self._supervisor.bridge)
+    def _ask(self, *, recount: bool = False) -> Look:
+        look = self._look = self._looker.look(self._supervisor.bridge, recount=recount)
         now = time.monotonic()
         # What `send` produced is forwarded too, and makes no room for what the producer holds back.
         self._own_forwarded = look.forwarded - max(0, sum(look.produced.values()) - self._producer.produced)

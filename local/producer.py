@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 from confluent_kafka import KafkaError, Message, Producer
 
+from decoder.streams import CatalogError
 from local.kafka import Cluster
 from local.spoil import LocalRecord
 
@@ -45,6 +46,7 @@ class EventProducer:
         self.spoiled = 0
         self.is_waiting = False  # for the bridge
         self.refused: list[str] = []
+        self.problem: str | None = None  # why no more events can be made, until `replace`
 
     @property
     def produced(self) -> int:
@@ -64,6 +66,7 @@ class EventProducer:
         """Go on with other events: the catalog has changed."""
         self._stream_of_topic = {**self._stream_of_topic, **stream_of_topic}
         self._events = events
+        self.problem = None
 
     def stop(self) -> None:
         """Stop and wait until Kafka has what was produced."""
@@ -77,14 +80,23 @@ class EventProducer:
             due = int((time.monotonic() - started) * self._rate) + 1
             if self._limit is not None:
                 due = min(due, self._limit)
-            for event in itertools.islice(self._events, max(0, due - self.produced)):
-                self._await_room()
-                if self._stop.is_set():
-                    break
-                self._produce(producer, event)
+            try:
+                self._produce_due(producer, due)
+            except CatalogError as error:
+                self.problem = str(error)
+                while self.problem is not None and not self._stop.wait(TICK_S):
+                    pass
+                started = time.monotonic() - self.produced / self._rate
             producer.poll(0)
             self._stop.wait(max(TICK_S, started + self.produced / self._rate - time.monotonic()))
         producer.flush(FLUSH_S)
+
+    def _produce_due(self, producer: Producer, due: int) -> None:
+        for event in itertools.islice(self._events, max(0, due - self.produced)):
+            self._await_room()
+            if self._stop.is_set():
+                return
+            self._produce(producer, event)
 
     def _await_room(self) -> None:
         """Wait for the bridge where the mock cluster would drop records that were not read yet."""

@@ -5,7 +5,8 @@ from datetime import datetime
 from random import Random
 
 from decoder.catalog import Catalog
-from decoder.samples import sample_events
+from decoder.encode import framing_problem
+from decoder.samples import sample_events, samples_of_each
 from local.spoil import LocalRecord, good, spoiled
 
 SPOIL_RATIO = 0.02
@@ -17,11 +18,11 @@ def sample_records(
     """Make records without end; the seed determines all but the values of the clock, which is in UTC.
 
     Raises:
-        SampleError: see decoder.samples.sample_events; raised here rather than in the producer's thread.
+        SampleError: a type's schema or one of its examples makes no sample; raised here, not by the iterator.
     """
-    trial = sample_events(catalog, seed, clock)
-    for _ in catalog.types:
-        next(trial)
+    for event_type in catalog.types.values():
+        if framing_problem(event_type) is None:
+            list(samples_of_each(event_type, Random(seed), clock, 1))
 
     def records() -> Iterator[LocalRecord]:
         rng = Random(seed)

@@ -197,6 +197,8 @@ def _header(text: str) -> Header:
     name, equals, value = text.partition("=")
     if not name:
         raise argparse.ArgumentTypeError(f"{text!r} has no name: write NAME=VALUE")
+    if not equals and ": " in name:
+        raise argparse.ArgumentTypeError(f"{text!r}: write NAME=VALUE; NAME alone is a header that is null")
     return name, value.encode() if equals else None
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 import requests
-from google.api_core.exceptions import GoogleAPICallError, RetryError
+from google.api_core.exceptions import GoogleAPICallError, NotFound, RetryError
 from google.api_core.retry import Retry
 from google.cloud import bigquery as bq
 
@@ -66,7 +66,7 @@ def count_repeats(client: bq.Client, tables: Iterable[str]) -> Repeats:
     selects = " UNION ALL ".join(
         f"SELECT '{table}' AS name, env, {IDENTITY} FROM `{DATASET}.{table}`" for table in tables
     )
-    (row,) = _look(
+    row = _only(
         client,
         "SELECT COUNT(*) AS records, SUM(n - places) AS repeats "
         "FROM (SELECT COUNT(*) AS n, COUNT(DISTINCT name) AS places "
@@ -100,6 +100,14 @@ def newest_dead_letters(client: bq.Client, limit: int, table: str = DEAD_LETTERS
     )
 
 
+def _only(client: bq.Client, sql: str, seconds: float = LOOK_TIMEOUT_S) -> dict[str, object]:
+    rows = _look(client, sql, seconds)
+    if not rows:
+        # query_and_wait's way to say that the emulator failed: somebody dropped a table, for instance.
+        raise NotFound(f"no answer to {sql}")  # type: ignore[no-untyped-call] # google-api-core types only a part
+    return rows[0]
+
+
 def _look(client: bq.Client, sql: str, seconds: float = LOOK_TIMEOUT_S) -> list[dict[str, object]]:
     rows = client.query_and_wait(sql, api_timeout=seconds, wait_timeout=seconds, retry=_ONCE, job_retry=_ONCE)
     return [dict(row) for row in rows]
@@ -110,5 +118,5 @@ def _int(value: object) -> int:
 
 
 def _count(client: bq.Client, table: str) -> int:
-    (row,) = _look(client, f"SELECT COUNT(*) AS n FROM `{DATASET}.{table}`", COUNT_TIMEOUT_S)
+    row = _only(client, f"SELECT COUNT(*) AS n FROM `{DATASET}.{table}`", COUNT_TIMEOUT_S)
     return _int(row["n"])
