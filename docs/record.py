@@ -11,7 +11,9 @@ import os
 import pty
 import select
 import shutil
+import signal
 import struct
+import subprocess
 import sys
 import termios
 import time
@@ -29,6 +31,8 @@ COLUMNS, LINES = 110, 30
 LOOK_EVERY_S = 0.1  # changes within are one frame
 ENDS_WITHIN_S = 20.0  # from Ctrl-C
 LAST_FRAME_S = 4.0
+# When the leader of a terminal's session ends, Linux may drop what was not read yet: this one ends later.
+FLUSH_S = 0.5
 MOST_BYTES = 500_000
 FAINT, GRAY = b"\x1b[2m", b"\x1b[90m"  # the emulator does not know the first
 
@@ -79,7 +83,10 @@ def _output(command: Sequence[str], seconds: float) -> Iterator[tuple[float, byt
     if pid == 0:
         fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
         own = {"TERM": "xterm-256color", "COLUMNS": str(COLUMNS), "LINES": str(LINES)}
-        os.execvpe(command[0], [*command], {**os.environ, **own})  # noqa: S606
+        signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for the command
+        subprocess.run(command, env={**os.environ, **own}, check=False)
+        time.sleep(FLUSH_S)
+        os._exit(0)
     started = time.monotonic()
     interrupted = False
     try:

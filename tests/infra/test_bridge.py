@@ -82,7 +82,7 @@ def test_the_bridge_knows_each_choice(resources: list[Resource], tmp_path: Path)
 def test_the_documented_properties_of_managed_kafka(resources: list[Resource], tmp_path: Path) -> None:
     """The properties of docs/deploy.md for Managed Kafka make the bridge ask for Google's tokens."""
     page = (REPOSITORY / "docs" / "deploy.md").read_text()
-    (block,) = re.findall(r"```\n([^`]*managedkafka[^`]*cloud\.goog[^`]*)```", page)
+    (block,) = re.findall(r"```properties\n([^`]*managedkafka[^`]*cloud\.goog[^`]*)```", page)
     file = tmp_path / "managed.properties"
     file.write_text(block)
     assert config(resources, tmp_path, KAFKA_PROPERTIES_FILE=str(file)).google_oauth
