@@ -99,8 +99,11 @@ class Local:
             self.popen.kill()
         self.popen.wait(10)
         for process in self.left():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                # By group: a server whose worker is killed first would start another one.
+                group = os.getpgid(process.pid)
+                if group != os.getpgid(0):
+                    os.killpg(group, signal.SIGKILL)
 
 
 @contextlib.contextmanager
