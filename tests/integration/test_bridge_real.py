@@ -394,7 +394,7 @@ def test_new_partitions_lose_nothing(world: RealWorld) -> None:
         for number, value in enumerate(new):
             producer.produce(world.topic, value, partition=4 + number % 2)
         assert producer.flush(20) == 0
-    eventually(lambda: world.tap.values() == {*new})
+    eventually(lambda: world.tap.values() == {*new}, 90)
     assert duplicates(world.tap.records()) == {}
 
 
