@@ -8,6 +8,8 @@ from pathlib import Path
 
 import msgspec
 
+from local.tail import Tail
+
 
 class _Line(msgspec.Struct, frozen=True):
     message: str = ""
@@ -30,21 +32,12 @@ class InsertLog:
     def __init__(self, path: Path) -> None:
         self.rows: Counter[str] = Counter()
         self.inserts = 0
-        self._path = path
-        self._offset = 0
+        self._log = Tail(path)
         self._rows_by_ms: Counter[int] = Counter()
 
     def read(self) -> None:
         """Count the lines that are complete by now; a log that does not exist yet is empty."""
-        try:
-            with self._path.open("rb") as file:
-                file.seek(self._offset)
-                added = file.read()
-        except FileNotFoundError:
-            return
-        complete = added[: added.rfind(b"\n") + 1]
-        self._offset += len(complete)
-        for line in complete.splitlines():
+        for line in self._log.read():
             if b'"inserted"' in line:
                 self._count(line)
 

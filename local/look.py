@@ -137,7 +137,7 @@ class Looker:
             rows=self._rows(),
             dead_letters=self.inserts.rows[DEAD_LETTERS],
             retries=retries,
-            unacknowledged=last.unacknowledged + self._retry_log.count(NOT_ACKNOWLEDGED),
+            unacknowledged=last.unacknowledged + self._count_unacknowledged(),
         )
         # Busy or gone: whether it still runs is asked elsewhere.
         with contextlib.suppress(*tables.NO_ANSWER):
@@ -186,6 +186,9 @@ class Looker:
         if not counts:
             return self._last.forwarded, self._last.retries
         return self._forwarded_before + counts["forwarded"], self._retries_before + counts["retries"]
+
+    def _count_unacknowledged(self) -> int:
+        return sum(any(text in line for text in NOT_ACKNOWLEDGED) for line in self._retry_log.read())
 
     def _rows(self) -> dict[str, int]:
         rows = dict.fromkeys(self._watched.streams, 0)

@@ -43,7 +43,6 @@ class EventProducer:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="producer", daemon=True)
         self.by_stream: Counter[str] = Counter()
-        self.spoiled = 0
         self.is_waiting = False  # for the bridge
         self.refused: list[str] = []
         self.problem: str | None = None  # why no more events can be made, until `replace`
@@ -125,7 +124,6 @@ class EventProducer:
             self._unread_sizes.append(size)
             self._unread_bytes += size
         self.by_stream[self._stream_of_topic[event.topic]] += 1
-        self.spoiled += event.spoiled is not None
 
     def _on_delivery(self, error: KafkaError | None, _: Message) -> None:
         if error is not None:

@@ -1,24 +1,23 @@
 """Lines that are appended to a log while it is watched."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 
 class Tail:
-    """Counts lines of a log as they are appended; a log that does not exist yet is empty."""
+    """Reads a log as it grows; a log that does not exist yet is empty."""
 
     def __init__(self, log: Path) -> None:
         self._log = log
-        self._read = 0
+        self._offset = 0
 
-    def count(self, texts: Sequence[bytes]) -> int:
-        """Return how many complete lines since the last time contain one of these."""
+    def read(self) -> list[bytes]:
+        """Return the lines that were completed since the last time."""
         try:
             with self._log.open("rb") as file:
-                file.seek(self._read)
-                new = file.read()
+                file.seek(self._offset)
+                added = file.read()
         except FileNotFoundError:
-            return 0
-        complete = new[: new.rfind(b"\n") + 1]
-        self._read += len(complete)
-        return sum(any(text in line for text in texts) for line in complete.splitlines())
+            return []
+        complete = added[: added.rfind(b"\n") + 1]
+        self._offset += len(complete)
+        return complete.splitlines()
